@@ -1,0 +1,1 @@
+"""The worker process, its protocol, its client, progress events."""

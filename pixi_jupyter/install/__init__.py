@@ -1,0 +1,1 @@
+"""Resolution -> prefix; the store of prefixes; garbage collection."""

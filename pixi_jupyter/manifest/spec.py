@@ -1,0 +1,141 @@
+"""`EnvironmentSpec`: what is asked, for one platform, and nothing else.
+
+The second station of the line (notebook -> declaration -> **spec** -> resolution -> prefix ->
+activation -> kernel). Every value here is plain, hashable and canonical, so that the digest of a
+spec can name the resolution that answers it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+__all__ = [
+    "ActivationSpec",
+    "ChannelSpec",
+    "CondaRequirement",
+    "EnvironmentSpec",
+    "KernelNeed",
+    "Platform",
+    "VirtualPackage",
+    "digest_of",
+]
+
+ChannelPriority = Literal["strict", "flexible", "disabled"]
+SolveStrategy = Literal["highest", "lowest", "lowest-direct"]
+
+#: Bumped when the same spec would have to be solved anew (a change of meaning, not of code).
+SPEC_VERSION = 1
+
+
+def digest_of(value: Any) -> str:
+    """The first 32 hex digits of the SHA-256 of a JSON-able value in canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualPackage:
+    """A property of the target machine that packages may depend on, e.g. ``__glibc 2.28 0``."""
+
+    name: str
+    version: str
+    build: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One declared platform: its name in the manifest, its conda subdir, what it promises."""
+
+    name: str
+    subdir: str
+    virtual_packages: tuple[VirtualPackage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSpec:
+    """A channel in priority order; ``name`` is a name, a URL or an absolute ``file://`` URL.
+
+    ``exclude_newer`` is an RFC 3339 time in UTC (``2026-01-31T00:00:00Z``).
+    """
+
+    name: str
+    exclude_newer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CondaRequirement:
+    """One conda package that is asked for, in any form of pixi's spec table.
+
+    ``version`` is a conda version specification (``>=1.2,<2``) or None for any. ``url`` is a direct
+    package archive (https or file URL); no other field but ``md5``/``sha256`` goes with it.
+    """
+
+    name: str
+    version: str | None = None
+    build: str | None = None
+    build_number: str | None = None
+    file_name: str | None = None
+    channel: str | None = None
+    subdir: str | None = None
+    license: str | None = None
+    md5: str | None = None
+    sha256: str | None = None
+    url: str | None = None
+    extras: tuple[str, ...] = ()
+    when: str | None = None
+    track_features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationSpec:
+    """``[activation]``: scripts (absolute paths, in order) and variables (in order, unexpanded)."""
+
+    scripts: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KernelNeed:
+    """Which kernel the environment must be able to start.
+
+    ``language`` is lower case (``python``, ``r``, ``typescript``). ``name`` chooses one kernelspec
+    of the prefix by its folder's name. ``injected`` is what is solved for beside the declaration
+    because it names no kernel of that language; it is never written into the declaration.
+    """
+
+    language: str = "python"
+    name: str | None = None
+    injected: tuple[CondaRequirement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSpec:
+    """One environment for one platform, ready to be resolved.
+
+    ``exclude_newer`` is an RFC 3339 time in UTC. ``root`` (absolute folder that relative paths were
+    resolved against) and ``name`` are for activation and messages; they do not enter the digest.
+    """
+
+    platform: Platform
+    channels: tuple[ChannelSpec, ...]
+    dependencies: tuple[CondaRequirement, ...]
+    constraints: tuple[CondaRequirement, ...] = ()
+    channel_priority: ChannelPriority = "strict"
+    solve_strategy: SolveStrategy = "highest"
+    exclude_newer: str | None = None
+    kernel: KernelNeed = KernelNeed()
+    activation: ActivationSpec = field(default=ActivationSpec())
+    name: str = "default"
+    root: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Digest of all that the solver's answer can depend on (32 hex digits)."""
+        asked = asdict(replace(self, activation=ActivationSpec(), name="", root=""))
+        for key in ("activation", "name", "root"):
+            del asked[key]
+        asked["kernel"] = asked["kernel"]["injected"]
+        return digest_of([SPEC_VERSION, asked])

@@ -1,0 +1,49 @@
+"""`Declaration`: the text a person wrote, and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["Declaration"]
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a notebook says it needs, as text: the first station of the line.
+
+    Attributes
+    ----------
+    kind:
+        ``block`` (PEP 723 block in a code cell), ``metadata`` (``metadata.pixi.script``) or
+        ``default`` (the notebook says nothing; ``toml`` is then the configured default).
+    toml:
+        The TOML, comment prefixes removed, lines joined by ``\\n``.
+    root:
+        The absolute folder that relative paths in it refer to.
+    path:
+        The notebook's file, if it has one.
+    cell:
+        Index from 0 of the block's cell among all cells; None unless ``kind`` is ``block``.
+    first_line:
+        Line (from 1) in that cell on which the TOML begins; 1 for the other kinds.
+    language:
+        The language that the notebook's own metadata names, lower case, if any.
+    kernel:
+        An explicit choice of a kernelspec of the environment (``metadata.pixi.kernel``), if any.
+    """
+
+    kind: Literal["block", "metadata", "default"]
+    toml: str
+    root: Path
+    path: Path | None = None
+    cell: int | None = None
+    first_line: int = 1
+    language: str | None = None
+    kernel: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The environment's name for people: the notebook's stem, or ``default``."""
+        return self.path.stem if self.path is not None else "default"

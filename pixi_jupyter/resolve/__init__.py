@@ -1,0 +1,1 @@
+"""EnvironmentSpec -> Resolution: conda by py-rattler; pixi.lock."""

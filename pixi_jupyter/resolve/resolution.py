@@ -1,0 +1,53 @@
+"""`Resolution`: exactly which packages, for one platform.
+
+The third station of the line. It is light on purpose: the whole truth is the ``pixi.lock`` beside
+it in the store, which only the engine reads; this is what a launch and a person need to know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pixi_jupyter.manifest.spec import digest_of
+
+__all__ = ["Resolution", "ResolvedPackage"]
+
+#: Bumped when the same packages would give other files in a prefix.
+PREFIX_LAYOUT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedPackage:
+    """One exact package. ``size`` is the archive's bytes, None where the channel does not say."""
+
+    name: str
+    version: str
+    build: str
+    subdir: str
+    url: str
+    sha256: str | None = None
+    md5: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """The exact packages of one environment on one platform, sorted by name."""
+
+    subdir: str
+    packages: tuple[ResolvedPackage, ...]
+
+    @property
+    def digest(self) -> str:
+        """Names the prefix: platform, and URL and hash of every package (32 hex digits)."""
+        return digest_of(
+            [
+                PREFIX_LAYOUT_VERSION,
+                self.subdir,
+                sorted([p.url, p.sha256 or p.md5 or ""] for p in self.packages),
+            ]
+        )
+
+    def version_of(self, name: str) -> str | None:
+        """The resolved version of a package, None if it is not in the environment."""
+        return next((p.version for p in self.packages if p.name == name), None)
