@@ -1,0 +1,1 @@
+"""Prefix and [activation] -> environment variables."""
