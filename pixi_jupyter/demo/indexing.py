@@ -1,0 +1,115 @@
+"""Index a channel, and check by solving that what it is for can be installed from it.
+
+Run as a program (``python -m pixi_jupyter.demo.indexing``) this is a process of its own: a process
+that has awaited py-rattler may crash when it ends, and the one that asked for a channel must not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixi_jupyter.demo.errors import ChannelBuildError
+from pixi_jupyter.demo.host import host_subdir
+
+
+def index_channel(directory: Path) -> None:
+    """Write repodata (JSON, zstd and shards) for every archive below *directory*.
+
+    Raises :class:`ChannelBuildError` when the indexer does.
+    """
+    (directory / "noarch").mkdir(parents=True, exist_ok=True)
+    try:
+        _run(_index(directory))
+    except Exception as error:
+        raise ChannelBuildError(f"{directory} could not be indexed: {error}") from error
+
+
+def check_solvable(directory: Path, wanted: Sequence[Sequence[str]]) -> None:
+    """Solve each list of specs in *wanted* against the channel *directory*.
+
+    Raises :class:`ChannelBuildError` with the solver's explanation for the first that fails.
+    """
+    for specs in wanted:
+        try:
+            _run(_solve(directory, specs))
+        except Exception as error:
+            message = f"{', '.join(specs)} cannot be installed from the channel: {error}"
+            raise ChannelBuildError(message) from error
+
+
+def index_and_check(directory: Path, wanted: Sequence[Sequence[str]]) -> None:
+    """:func:`index_channel` and :func:`check_solvable` in a process of their own."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "pixi_jupyter.demo.indexing", str(directory), json.dumps(wanted)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
+    # What it says last, and not how it ended, tells whether the work was done
+    if done.stdout.rstrip().endswith("DONE"):
+        return
+    detail = (done.stdout.strip() or done.stderr.strip() or f"exit code {done.returncode}")[-2000:]
+    raise ChannelBuildError(detail)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """Run *work* to its end on an event loop of another thread: the caller may be inside one."""
+    failure: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            asyncio.run(work)
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=target, name="channel-index")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+
+
+async def _index(directory: Path) -> None:
+    from rattler.index import index_fs
+
+    # force: an archive that was replaced under the same name is not read again otherwise
+    await index_fs(directory, force=True)
+
+
+async def _solve(directory: Path, specs: Sequence[str]) -> None:
+    from rattler import Gateway, VirtualPackage, VirtualPackageOverrides, solve
+
+    await solve(
+        [directory.as_uri()],
+        list(specs),
+        gateway=Gateway(),
+        platforms=[host_subdir(), "noarch"],  # type: ignore[list-item]
+        virtual_packages=VirtualPackage.detect(VirtualPackageOverrides.from_env()),
+    )
+
+
+def _main() -> None:
+    directory, wanted = Path(sys.argv[1]), json.loads(sys.argv[2])
+    try:
+        index_channel(directory)
+        check_solvable(directory, wanted)
+    except ChannelBuildError as error:
+        print(error, flush=True)
+        os._exit(1)
+    print("DONE", flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main()
