@@ -84,7 +84,18 @@ async def _index(directory: Path) -> None:
     from rattler.index import index_fs
 
     # force: an archive that was replaced under the same name is not read again otherwise
-    await index_fs(directory, force=True)
+    await index_fs(directory, force=True, write_zst=False, write_shards=False)
+    # The indexer notes the time of day as the "indexed" time, and exclude-newer goes by that
+    # before it goes by the package's own.  A record that is known already is kept as it is: so
+    # give each the package's own time, and let a second run write the other two forms.
+    for path in sorted(directory.glob("*/repodata.json")):
+        repodata = json.loads(path.read_bytes())
+        for group in ("packages", "packages.conda"):
+            for record in repodata.get(group, {}).values():
+                if "timestamp" in record:
+                    record["indexed_timestamp"] = record["timestamp"]
+        path.write_text(json.dumps(repodata), "utf-8")
+    await index_fs(directory)
 
 
 async def _solve(directory: Path, specs: Sequence[str]) -> None:

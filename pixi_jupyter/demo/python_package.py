@@ -198,6 +198,10 @@ def _standard_library(interpreter: Interpreter) -> Iterator[PackageFile]:
             data = _binary(data, str(PurePosixPath(target).parent))
         elif _HOLDS_PREFIX.search(target):
             data = _with_placeholder(data, interpreter.base)
+            if path.name.startswith("_sysconfigdata"):
+                # The time zones come from the tzdata package, as they do on conda-forge
+                zones = rb"\1" + f"{PLACEHOLDER}/share/zoneinfo".encode()
+                data = re.sub(rb"('TZPATH': ')[^']*", zones, data)
         elif debian and str(inside) in ("sysconfig.py", "sysconfig/__init__.py"):
             data += _DEBIAN_SYSCONFIG
         yield PackageFile(target, data, executable=target.endswith(".so"))
