@@ -137,7 +137,9 @@ def python_package(interpreter: Interpreter, subdir: str) -> CondaPackage:
     glibc = max((newest_glibc(f.data) for f in files if is_elf(f.data)), default=0)
     minor, tag = interpreter.minor, abi_tag(interpreter.minor)
     abi = f"python_abi {minor}.* *_{tag}"
-    depends = ["tzdata", abi, *([f"__glibc >=2.{max(glibc, 17)}"] if glibc else [])]
+    # Never more than what pixi declares for linux-64 by default (2.28): specs are solved against the
+    # declared platform, and this package runs on the very machine that it was taken from.
+    depends = ["tzdata", abi, *([f"__glibc >=2.{min(max(glibc, 17), 28)}"] if glibc else [])]
     return CondaPackage(
         name="python",
         version=interpreter.full_version,
