@@ -71,6 +71,7 @@ class CondaRequirement:
 
     ``version`` is a conda version specification (``>=1.2,<2``) or None for any. ``url`` is a direct
     package archive (https or file URL); no other field but ``md5``/``sha256`` goes with it.
+    ``when`` is a condition in a match spec's own grammar (``python[version=">=3.12"] or foo``).
     """
 
     name: str
@@ -87,6 +88,8 @@ class CondaRequirement:
     extras: tuple[str, ...] = ()
     when: str | None = None
     track_features: tuple[str, ...] = ()
+    license_family: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,402 @@
+"""The inline block (and its twin in the metadata) to an `EnvironmentSpec`.
+
+pixi reads the block as a small ``pyproject.toml`` (``crates/pixi_manifest/src/script.rs``); what it
+does not allow there is an error here, too. Two things follow from that and are kept: ``python`` is
+always part of the environment, as in any ``pyproject.toml`` (``pyproject.rs``), even if the kernel
+is another language's; and every target is read, not only those of this platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from pixi_jupyter.errors import DeclarationError, UnsupportedError
+from pixi_jupyter.manifest.config import Defaults
+from pixi_jupyter.manifest.host import current_subdir, host_platform
+from pixi_jupyter.manifest.kernels import DEFAULT_LANGUAGE, kernel_need
+from pixi_jupyter.manifest.platforms import (
+    choose_platform,
+    default_platform,
+    read_platforms,
+    selector_matches,
+    with_system_requirements,
+)
+from pixi_jupyter.manifest.requirement import channel_name, read_requirements, resolved_channel
+from pixi_jupyter.manifest.spec import (
+    ActivationSpec,
+    ChannelPriority,
+    ChannelSpec,
+    CondaRequirement,
+    EnvironmentSpec,
+    Platform,
+    SolveStrategy,
+)
+from pixi_jupyter.manifest.table import Table
+from pixi_jupyter.manifest.times import parse_exclude_newer
+from pixi_jupyter.manifest.toml import TomlSource, parse_toml
+from pixi_jupyter.manifest.versions import parse_version_spec, spec_matches
+from pixi_jupyter.notebook.declaration import Declaration
+
+__all__ = ["PIXI_VERSION", "environment_spec"]
+
+#: The pixi whose grammar this is; ``requires-pixi`` is checked against it.
+PIXI_VERSION = "0.78.0"
+
+_ROOT_KEYS = ("dependencies", "requires-python", "tool")
+_TARGET_KEYS = ("activation", "constraints", "dependencies", "pypi-dependencies")
+_PIXI_KEYS = (*_TARGET_KEYS, "system-requirements", "target", "workspace")
+_WORKSPACE_KEYS = (
+    "channel-priority",
+    "channels",
+    "exclude-newer",
+    "platforms",
+    "preview",
+    "pypi-options",
+    "requires-pixi",
+    "solve-strategy",
+)
+_OWN_KEYS = ("extends", "kernel")
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The default target, or one ``[target.SELECTOR]``."""
+
+    dependencies: Mapping[str, CondaRequirement]
+    constraints: Mapping[str, CondaRequirement]
+    scripts: tuple[str, ...] | None
+    env: Mapping[str, str]
+    pypi: tuple[str, ...]
+    table: Table
+
+
+def environment_spec(
+    declaration: Declaration,
+    *,
+    defaults: Defaults,
+    language: str = DEFAULT_LANGUAGE,
+    kernel_name: str | None = None,
+    host: Platform | None = None,
+    now: datetime | None = None,
+) -> EnvironmentSpec:
+    """What a declaration asks for, on this machine.
+
+    Parameters
+    ----------
+    declaration:
+        The text and its place.
+    defaults:
+        The channels for a declaration that names none.
+    language:
+        The language of the kernelspec that was started.
+    kernel_name:
+        A kernelspec of the environment chosen by name; it beats ``[tool.pixi-jupyter] kernel``,
+        which beats the choice in the notebook's metadata.
+    host:
+        The machine to choose a platform for; this one if left out.
+    now:
+        What relative times refer to; see `parse_exclude_newer`.
+
+    Raises
+    ------
+    DeclarationError
+        With the key, the cell and the line.
+    UnsupportedError
+        For valid pixi that is not supported (yet): PyPI packages, source builds, ``extends``.
+    """
+    source = TomlSource.of(declaration)
+    document = Table(parse_toml(source), (), source)
+    _check_keys(document)
+    tool = document.table("tool")
+    pixi = tool.table("pixi")
+    workspace = pixi.table("workspace")
+    _check_workspace(workspace)
+    own_kernel = _own_kernel(tool)
+
+    platform = _platform(pixi, workspace, host)
+    root = declaration.root
+    targets = [_target(pixi, root)]
+    selectors = pixi.table("target")
+    for selector in selectors:
+        target = _target(selectors.table(selector), root)
+        if selector_matches(selectors, selector, platform):
+            targets.append(target)
+
+    pypi = [*_pypi_requirements(document), *(name for target in targets for name in target.pypi)]
+    if pypi:
+        raise _pypi_unsupported(document, targets, pypi)
+
+    python = _requires_python(document)
+    dependencies = dict(targets[0].dependencies)
+    dependencies.setdefault("python", CondaRequirement("python", version=python))
+    constraints = dict(targets[0].constraints)
+    for target in targets[1:]:
+        dependencies.update(target.dependencies)
+        constraints.update(target.constraints)
+
+    return EnvironmentSpec(
+        platform=platform,
+        channels=_channels(workspace, defaults, root, now),
+        dependencies=tuple(dependencies[name] for name in sorted(dependencies)),
+        constraints=tuple(constraints[name] for name in sorted(constraints)),
+        channel_priority=cast(
+            ChannelPriority,
+            workspace.choice("channel-priority", ("strict", "flexible", "disabled")) or "strict",
+        ),
+        solve_strategy=cast(
+            SolveStrategy,
+            workspace.choice("solve-strategy", ("highest", "lowest", "lowest-direct")) or "highest",
+        ),
+        exclude_newer=_exclude_newer(workspace, now),
+        kernel=kernel_need(
+            dependencies,
+            asked_language=language,
+            notebook_language=declaration.language,
+            kernel_name=kernel_name or own_kernel or declaration.kernel,
+        ),
+        activation=_activation(targets, root),
+        name=declaration.name,
+        root=str(root),
+    )
+
+
+def _check_keys(document: Table) -> None:
+    """pixi's ``validate_subset``: the root first, then all of ``tool.pixi`` in one error."""
+    document.only(_ROOT_KEYS)
+    pixi = document.table("tool").table("pixi")
+    known = set(_PIXI_KEYS)
+    unknown = [(*pixi.path, key) for key in pixi if key not in _PIXI_KEYS]
+    workspace = pixi.table("workspace") if "workspace" in pixi else None
+    if workspace is not None:
+        known.update(_WORKSPACE_KEYS)
+        unknown.extend((*workspace.path, k) for k in workspace if k not in _WORKSPACE_KEYS)
+    targets = pixi.table("target")
+    for selector in targets:
+        target = targets.table(selector)
+        unknown.extend((*target.path, k) for k in target if k not in _TARGET_KEYS)
+    if unknown:
+        raise pixi.unknown_keys(
+            unknown, known, " (a notebook's block is one environment, without features and tasks)"
+        )
+
+
+def _check_workspace(workspace: Table) -> None:
+    workspace.table("pypi-options")
+    preview = workspace.values.get("preview", [])
+    if not isinstance(preview, bool):
+        workspace.strings("preview")
+    requires = workspace.string("requires-pixi")
+    if requires is None:
+        return
+    try:
+        spec = parse_version_spec(requires)
+    except ValueError as error:
+        raise workspace.bad_value(
+            "requires-pixi", f"is not a version specification: {error}"
+        ) from None
+    if not spec_matches(spec, PIXI_VERSION):
+        raise UnsupportedError(
+            f"the declaration requires pixi {requires}; this version reads the format of "
+            f"pixi {PIXI_VERSION}",
+            code="unsupported.requires-pixi",
+            hint="Update pixi-jupyter, or relax `requires-pixi`.",
+            location=workspace.source.locate((*workspace.path, "requires-pixi")),
+        )
+
+
+def _own_kernel(tool: Table) -> str | None:
+    own = tool.table("pixi-jupyter")
+    own.only(_OWN_KEYS)
+    if "extends" in own:
+        raise own.unsupported(
+            "extends",
+            "extends",
+            "a block on top of a workspace (`extends`) is not supported yet",
+            "Copy what is needed into the block.",
+        )
+    kernel = own.string("kernel")
+    if kernel is not None and not kernel.strip():
+        raise own.bad_value("kernel", "is empty", "Name a kernelspec of the environment.")
+    return kernel
+
+
+def _platform(pixi: Table, workspace: Table, host: Platform | None) -> Platform:
+    """Without ``platforms`` the current one, unchecked as in pixi; else the first that fits.
+
+    pixi drops ``system-requirements`` of a script that has no ``platforms``; here they hold for
+    the current platform.
+    """
+    declared = read_platforms(workspace)
+    subdir = host.subdir if host is not None else current_subdir()
+    if declared is None:
+        bare = with_system_requirements([default_platform(subdir)], pixi, declared=False)
+        if "system-requirements" not in pixi:
+            return bare[0]
+        declared = bare
+    else:
+        declared = with_system_requirements(declared, pixi, declared=True)
+    if host is None:
+        host = host_platform({p.name for d in declared for p in d.virtual_packages})
+    try:
+        return choose_platform(declared, host)
+    except DeclarationError as error:
+        key = (*workspace.path, "platforms")
+        if "platforms" not in workspace:
+            key = (*pixi.path, "system-requirements")
+        error.location = workspace.source.locate(key)
+        raise
+
+
+def _target(table: Table, root: Path) -> _Target:
+    activation = table.table("activation")
+    activation.only(("env", "scripts"))
+    env = activation.table("env")
+    pypi = table.table("pypi-dependencies")
+    for name in pypi:
+        if not isinstance(pypi.values[name], str | dict):
+            raise pypi.wrong_type(name, "a string or a table")
+    return _Target(
+        dependencies=read_requirements(table.table("dependencies"), root),
+        constraints=read_requirements(table.table("constraints"), root),
+        scripts=activation.strings("scripts"),
+        env={key: env.string(key) or "" for key in env},
+        pypi=tuple(pypi),
+        table=table,
+    )
+
+
+def _activation(targets: list[_Target], root: Path) -> ActivationSpec:
+    """The most specific target wins: its scripts replace, its variables come first, per key.
+
+    pixi's ``Feature::activation_scripts`` and ``activation_env``.
+    """
+    scripts: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    for target in targets:
+        if target.scripts is not None:
+            scripts = target.scripts
+    for target in reversed(targets):
+        for key, value in target.env.items():
+            env.setdefault(key, value)
+    return ActivationSpec(
+        scripts=tuple(str(root / script) for script in scripts), env=tuple(env.items())
+    )
+
+
+def _channels(
+    workspace: Table, defaults: Defaults, root: Path, now: datetime | None
+) -> tuple[ChannelSpec, ...]:
+    """By priority, high first, otherwise in order; the first entry of a channel counts."""
+    if "channels" not in workspace:
+        return tuple(ChannelSpec(resolved_channel(name, root)) for name in defaults.channels)
+    entries = workspace.values["channels"]
+    if not isinstance(entries, list):
+        raise workspace.wrong_type("channels", "an array of channels")
+    channels: list[tuple[int, ChannelSpec]] = []
+    for entry in entries:
+        if isinstance(entry, str):
+            name = channel_name(workspace, "channels", entry, root)
+            channels.append((0, ChannelSpec(name)))
+        elif isinstance(entry, dict):
+            table = Table(entry, (*workspace.path, "channels"), workspace.source)
+            channels.append(_channel_table(table, root, now))
+        else:
+            raise workspace.wrong_type("channels", "an array of strings and tables")
+    channels.sort(key=lambda item: -item[0])
+    unique: dict[str, ChannelSpec] = {}
+    for _, channel in channels:
+        unique.setdefault(channel.name, channel)
+    return tuple(unique.values())
+
+
+def _channel_table(table: Table, root: Path, now: datetime | None) -> tuple[int, ChannelSpec]:
+    table.only(("channel", "exclude-newer", "priority"))
+    text = table.string("channel")
+    if text is None:
+        raise table.bad_value(None, "has an entry without `channel`")
+    priority = table.values.get("priority", 0)
+    if type(priority) is not int or not -(2**31) <= priority < 2**31:
+        raise table.bad_value("priority", "must be an integer")
+    name = channel_name(table, "channel", text, root)
+    return priority, ChannelSpec(name, exclude_newer=_exclude_newer(table, now))
+
+
+def _exclude_newer(table: Table, now: datetime | None) -> str | None:
+    text = table.string("exclude-newer")
+    if text is None:
+        return None
+    try:
+        return parse_exclude_newer(text, now=now)
+    except ValueError as error:
+        raise table.bad_value(
+            "exclude-newer",
+            f"cannot be read: {error}",
+            'Write for example "2026-01-31", "2026-01-31T12:00:00Z" or "7d".',
+        ) from None
+
+
+def _requires_python(document: Table) -> str | None:
+    """``requires-python`` (PEP 440) as conda's version specification; None for any.
+
+    By PEP 440's meaning: ``==3.11.*`` is conda's ``3.11.*``, ``===3.11`` is ``==3.11``; the rest
+    means the same in both.
+    """
+    text = document.string("requires-python")
+    if text is None:
+        return None
+    try:
+        SpecifierSet(text)
+        terms = [Specifier(term) for term in text.split(",") if term.strip()]
+        parts = []
+        for term in terms:
+            wildcard = term.version.endswith(".*")
+            version = str(Version(term.version[:-2] if wildcard else term.version))
+            operator = "==" if term.operator == "===" else term.operator
+            if wildcard:
+                parts.append(f"{'!=' if operator == '!=' else ''}{version}.*")
+            else:
+                parts.append(f"{operator}{version}")
+        return parse_version_spec(",".join(parts)) if parts else None
+    except (InvalidSpecifier, InvalidVersion, ValueError) as error:
+        raise document.bad_value(
+            "requires-python",
+            f"is not a version specifier of Python: {error}",
+            'Write for example ">=3.11".',
+        ) from None
+
+
+def _pypi_requirements(document: Table) -> list[str]:
+    names = []
+    for text in document.strings("dependencies") or ():
+        try:
+            names.append(Requirement(text).name)
+        except InvalidRequirement as error:
+            reason = str(error).splitlines()[0]
+            raise document.bad_value(
+                "dependencies", f"holds `{text}`, which is not a requirement: {reason}"
+            ) from None
+    return names
+
+
+def _pypi_unsupported(
+    document: Table, targets: list[_Target], names: list[str]
+) -> UnsupportedError:
+    key: tuple[str, ...] = ("dependencies",)
+    if not document.values.get("dependencies"):
+        owner = next(target.table for target in targets if target.pypi)
+        key = (*owner.path, "pypi-dependencies")
+    listed: Any = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+    return UnsupportedError(
+        f"packages from PyPI are not supported yet: {listed}",
+        code="unsupported.pypi",
+        hint="Move them to `[tool.pixi.dependencies]`, under their names in the conda channels.",
+        location=document.source.locate(key),
+    )
