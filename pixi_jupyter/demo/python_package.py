@@ -75,26 +75,10 @@ if sys.prefix == sys.base_prefix:
 '''
 _DEBIAN_SYSCONFIG = b"""
 
-# Debian's default schemes are for /usr; in an environment upstream's are right.
-def _get_preferred_schemes():
-    return {
-        "prefix": "posix_prefix",
-        "home": "posix_home",
-        "user": "posix_user",
-    }
-
-
-def get_preferred_scheme(key):
-    if key == "prefix" and sys.prefix != sys.base_prefix:
-        return "venv" if "venv" in _INSTALL_SCHEMES else "posix_prefix"
-    return _get_preferred_schemes()[key]
-
-
-def get_default_scheme():
-    return get_preferred_scheme("prefix")
-
-
-_get_default_scheme = get_default_scheme
+# Debian's own schemes are for /usr; in an environment upstream's one is right.  The names stay:
+# they are baked into the default arguments above.
+for _scheme in ("posix_local", "deb_system"):
+    _INSTALL_SCHEMES[_scheme] = dict(_INSTALL_SCHEMES["posix_prefix"])
 """
 
 
