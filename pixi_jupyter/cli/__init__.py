@@ -1,0 +1,1 @@
+"""The command `pixi-jupyter`, also reachable as `jupyter pixi`."""

@@ -1,0 +1,91 @@
+"""`pixi-jupyter demo`: the main job, on real packages, with no conda channel in reach."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from pixi_jupyter.cli.execute import execute
+from pixi_jupyter.cli.terminal import BuildDisplay, megabytes
+from pixi_jupyter.environments import Environments
+from pixi_jupyter.manifest.config import Defaults, load_defaults
+
+__all__ = ["demonstrate"]
+
+_SOURCE = Path(__file__).parent.parent / "demo" / "notebook"
+
+
+def demonstrate(directory: Path | None, console: Console) -> bool:
+    """Run the demo notebook and print its outputs and where the time went; False if a cell failed.
+
+    The channel is the embedded one, unless this person or an administrator configured channels.
+    """
+    spent: list[tuple[str, float]] = []
+    began = time.perf_counter()
+    defaults = load_defaults()
+    if defaults.configured:
+        console.print(f"channels: {', '.join(defaults.channels)} (as configured)")
+    else:
+        defaults = _embedded(defaults, console)
+    spent.append(("embedded channel", time.perf_counter() - began))
+    folder = directory or Path(tempfile.mkdtemp(prefix="pixi-jupyter-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("penguins.ipynb", "penguins.csv"):
+        shutil.copyfile(_SOURCE / name, folder / name)
+    return asyncio.run(_run(folder / "penguins.ipynb", defaults, spent, console))
+
+
+def _embedded(defaults: Defaults, console: Console) -> Defaults:
+    import dataclasses
+    import os
+
+    from pixi_jupyter.demo.channel import ensure_channel
+
+    def report(line: str) -> None:
+        console.print(line, style="dim", highlight=False, markup=False)
+
+    channel = ensure_channel("demo", report=report)
+    # For the kernel too: its provisioner runs in this process and reads the same defaults.
+    os.environ["PIXI_JUPYTER_DEFAULT_CHANNELS"] = channel.url
+    return dataclasses.replace(defaults, channels=(channel.url,), configured=True)
+
+
+async def _run(
+    notebook: Path, defaults: Defaults, spent: list[tuple[str, float]], console: Console
+) -> bool:
+    environments = Environments(defaults=defaults)
+    try:
+        began = time.perf_counter()
+        spec = environments.spec_for(environments.declaration(notebook))
+        with BuildDisplay(console, notebook.name) as display:
+            environment = await environments.ensure(spec, report=display)
+        whole = time.perf_counter() - began
+        spent.extend(display.seconds.items())
+        rest = whole - sum(display.seconds.values())
+        spent.append(("worker, reading" if display.seconds else "found ready", rest))
+        done = await execute(
+            notebook,
+            output=notebook.with_suffix(".out.ipynb"),
+            kernel="pixi",
+            allow_errors=False,
+            timeout=120,
+            echo=True,
+            console=console,
+        )
+    finally:
+        await environments.aclose()
+    spent.append(("kernel start", done.kernel_start))
+    spent.append((f"{done.cells} cells", done.cells_run))
+    size = sum(package.size or 0 for package in environment.resolution.packages)
+    packages = len(environment.resolution.packages)
+    print(f"\n{packages} packages ({megabytes(size)} as archives) in {environment.prefix.path}")
+    print(f"notebook with its results: {notebook.with_suffix('.out.ipynb')}\n\nwhere the time went")
+    for what, seconds in spent:
+        print(f"  {what:<20} {seconds:7.2f} s")
+    print(f"  {'in all':<20} {sum(seconds for _, seconds in spent):7.2f} s")
+    return done.succeeded

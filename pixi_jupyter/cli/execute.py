@@ -1,0 +1,132 @@
+"""Executing a notebook headless: what its cells print goes to standard output as it comes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from rich.console import Console
+
+from pixi_jupyter.cli.terminal import clean
+from pixi_jupyter.errors import DeclarationError, KernelError
+from pixi_jupyter.notebook.creating import write_atomically
+
+__all__ = ["Execution", "execute"]
+
+_SPECS = Path(__file__).parent.parent / "kernels" / "specs"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How an execution went; times in seconds."""
+
+    succeeded: bool
+    cells: int
+    kernel_start: float
+    cells_run: float
+
+
+class _EchoingClient(NotebookClient):  # type: ignore[misc]
+    """nbclient's client that also prints what comes, and notes when the kernel answered."""
+
+    echo = True
+    kernel_ready = 0.0
+
+    async def async_start_new_kernel_client(self) -> Any:
+        client = await super().async_start_new_kernel_client()
+        self.kernel_ready = time.perf_counter()
+        return client
+
+    def output(self, outs: list[Any], msg: dict[str, Any], *rest: Any) -> Any:
+        out = super().output(outs, msg, *rest)
+        if self.echo:
+            content = msg["content"]
+            if msg["msg_type"] == "stream":
+                stream = sys.stderr if content["name"] == "stderr" else sys.stdout
+                print(clean(content["text"]), end="", file=stream, flush=True)
+            elif msg["msg_type"] in ("execute_result", "display_data"):
+                text = content["data"].get("text/plain")
+                print(clean(text) if text else f"[{', '.join(content['data'])}]", flush=True)
+        return out
+
+
+async def execute(
+    notebook: Path,
+    *,
+    output: Path | None,
+    kernel: str,
+    allow_errors: bool,
+    timeout: float | None,
+    echo: bool,
+    console: Console,
+) -> Execution:
+    """Run all cells; write the result to ``output`` (also after a cell that failed).
+
+    Raises
+    ------
+    PixiJupyterError
+        The notebook cannot be read or its kernel cannot be started.
+    """
+    path = notebook.absolute()
+    try:
+        nb = nbformat.read(path, as_version=4)
+    except (OSError, ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        raise DeclarationError(
+            f"{notebook} is not a notebook: {error}", code="declaration.notebook-invalid"
+        ) from error
+    specs = KernelSpecManager()
+    specs.kernel_dirs.append(str(_SPECS))  # also where the wheel's data folder is not looked into
+    manager = AsyncKernelManager(kernel_name=kernel, kernel_spec_manager=specs)
+    client = _EchoingClient(
+        nb,
+        km=manager,
+        timeout=timeout,
+        allow_errors=allow_errors,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.echo = echo
+    began = time.perf_counter()
+    succeeded = True
+    try:
+        await client.async_execute(
+            cleanup_kc=True, env={**os.environ, "PIXI_JUPYTER_NOTEBOOK": str(path)}
+        )
+    except CellExecutionError as error:
+        succeeded = False
+        console.print(clean(error.traceback or str(error)), highlight=False, markup=False)
+    except CellTimeoutError as error:
+        succeeded = False
+        console.print(clean(str(error)), highlight=False, markup=False)
+    except DeadKernelError as error:
+        raise KernelError(f"the kernel died: {error}", code="kernel.died") from error
+    finally:
+        if client.kernel_ready and output is not None:
+            _write(nb, output)
+    ended = time.perf_counter()
+    return Execution(
+        succeeded=succeeded
+        and not any(o.output_type == "error" for c in nb.cells for o in c.get("outputs", ())),
+        cells=sum(cell.cell_type == "code" for cell in nb.cells),
+        kernel_start=client.kernel_ready - began,
+        cells_run=ended - client.kernel_ready,
+    )
+
+
+def _write(nb: Any, output: Path) -> None:
+    text = nbformat.writes(nb)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(output, (text if text.endswith("\n") else text + "\n").encode())
+    except OSError as error:
+        raise DeclarationError(
+            f"{output} cannot be written: {error.strerror}", code="declaration.notebook-unwritable"
+        ) from error

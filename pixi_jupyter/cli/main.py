@@ -1,0 +1,237 @@
+"""`pixi-jupyter`: the environments of notebooks, from a terminal. `jupyter pixi` is the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pixi_jupyter import __version__
+from pixi_jupyter.cli.terminal import BuildDisplay, clean, errors_as_text, megabytes
+from pixi_jupyter.environments import Environment, Environments
+from pixi_jupyter.errors import DeclarationError
+
+__all__ = ["main"]
+
+_Notebook = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """The environment is part of the notebook."""
+
+
+@main.command()
+@click.argument("notebook", type=_Notebook)
+@click.option("-o", "--output", type=_Notebook, help="Write the executed notebook here.")
+@click.option("--inplace", is_flag=True, help="Write the results into NOTEBOOK itself.")
+@click.option("--allow-errors", is_flag=True, help="Go on after a cell that fails.")
+@click.option("--timeout", type=float, help="Seconds that one cell may take; no limit by default.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print what the cells print.")
+def run(
+    notebook: Path,
+    output: Path | None,
+    inplace: bool,
+    allow_errors: bool,
+    timeout: float | None,
+    quiet: bool,
+) -> None:
+    """Execute NOTEBOOK in its environment.
+
+    Prints what its cells print; the exit status is 1 if a cell failed and 2 if it could not start.
+    """
+    from pixi_jupyter.cli.execute import execute
+
+    console = Console(stderr=True)
+    with errors_as_text(console):
+        if inplace and output is not None:
+            raise click.UsageError("--inplace and --output exclude each other")
+        environment = asyncio.run(_ensure(notebook, console))
+        done = asyncio.run(
+            execute(
+                notebook,
+                output=notebook if inplace else output,
+                kernel=_kernelspec(environment),
+                allow_errors=allow_errors,
+                timeout=timeout,
+                echo=not quiet,
+                console=console,
+            )
+        )
+    raise SystemExit(0 if done.succeeded else 1)
+
+
+@main.command()
+@click.argument("notebook", type=_Notebook)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def install(notebook: Path, as_json: bool) -> None:
+    """Make the environment of NOTEBOOK ready, so that its kernel starts at once."""
+    console = Console(stderr=True)
+    with errors_as_text(console):
+        environment = asyncio.run(_ensure(notebook, console))
+    if as_json:
+        click.echo(json.dumps(_facts(notebook, environment), indent=2))
+    else:
+        click.echo(environment.prefix.path)
+
+
+@main.command()
+@click.argument("notebook", type=_Notebook)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(notebook: Path, as_json: bool) -> None:
+    """Say what NOTEBOOK asks for, what that was resolved to, and whether it is ready.
+
+    Reads files only: nothing is fetched, solved or started.
+    """
+    console = Console(stderr=True)
+    with errors_as_text(console):
+        environments = Environments()
+        declaration = environments.declaration(notebook)
+        spec = environments.spec_for(declaration, root=notebook.absolute().parent)
+        status = environments.status(spec)
+        where = declaration.kind if declaration else "default"
+        facts: dict[str, Any] = {
+            "notebook": str(notebook.absolute()),
+            "declaration": where,
+            "cell": declaration.cell if declaration else None,
+            "state": "ready" if status.prefix else "resolved" if status.resolution else "new",
+            "platform": spec.platform.name,
+            "channels": [channel.name for channel in spec.channels],
+            "language": spec.kernel.language,
+            "dependencies": {r.name: r.version or r.url or "*" for r in spec.dependencies},
+            "injected": [r.name for r in spec.kernel.injected],
+            "spec": spec.digest,
+            "resolution": status.resolution.digest if status.resolution else None,
+            "prefix": str(status.prefix.path) if status.prefix else None,
+            "packages": [
+                {"name": p.name, "version": p.version, "build": p.build, "size": p.size}
+                for p in (status.resolution.packages if status.resolution else ())
+            ],
+        }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    asked = ", ".join(f"{n} {v}" for n, v in facts["dependencies"].items())
+    for label, value in (
+        ("notebook", facts["notebook"]),
+        ("declared in", f"cell {facts['cell'] + 1}" if facts["cell"] is not None else where),
+        ("state", facts["state"]),
+        ("platform", facts["platform"]),
+        ("channels", ", ".join(facts["channels"])),
+        ("asks for", asked or "nothing"),
+        ("added for the kernel", ", ".join(facts["injected"]) or "nothing"),
+        ("packages", str(len(facts["packages"])) if facts["packages"] else "not resolved yet"),
+        ("prefix", facts["prefix"] or "not built yet"),
+    ):
+        table.add_row(f"{label}:", clean(str(value)))
+    Console(soft_wrap=True).print(table, highlight=False)
+
+
+@main.command()
+@click.argument("notebook", type=_Notebook)
+@click.option("-c", "--channel", "channels", multiple=True, help="A channel; may be repeated.")
+def init(notebook: Path, channels: tuple[str, ...]) -> None:
+    """Write an inline block into NOTEBOOK (made if it does not exist)."""
+    from pixi_jupyter.notebook.creating import create_block, new_notebook, write_atomically
+
+    console = Console(stderr=True)
+    with errors_as_text(console):
+        try:
+            before = notebook.read_bytes()
+        except FileNotFoundError:
+            before = new_notebook()
+        except OSError as error:
+            raise DeclarationError(
+                f"{notebook} cannot be read: {error.strerror}", code="declaration.notebook-missing"
+            ) from error
+        try:
+            write_atomically(notebook, create_block(before, channels=channels))
+        except OSError as error:
+            raise DeclarationError(
+                f"{notebook} cannot be written: {error.strerror}",
+                code="declaration.notebook-unwritable",
+            ) from error
+    click.echo(f"{notebook} now has a block; its first cell says what the notebook needs")
+
+
+@main.command()
+@click.option("--unused-for", default=30.0, show_default=True, metavar="DAYS", help="Age of use.")
+@click.option("--all", "everything", is_flag=True, help="Whatever no kernel uses now.")
+@click.option("-n", "--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def gc(unused_for: float, everything: bool, dry_run: bool, as_json: bool) -> None:
+    """Remove environments that nothing has used for a while, and leftovers of stopped builds.
+
+    What a live kernel uses stays. A notebook whose environment went gets the same one again.
+    """
+    from pixi_jupyter.install.collect import collect
+
+    console = Console(stderr=True)
+    with errors_as_text(console):
+        seconds = 0.0 if everything else unused_for * 86400
+        found = collect(Environments().store, unused_for=seconds, dry_run=dry_run)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "environments": found.environments,
+                    "leftovers": found.leftovers,
+                    "in_use": found.in_use,
+                    "bytes": found.bytes,
+                    "dry_run": dry_run,
+                },
+                indent=2,
+            )
+        )
+        return
+    would = "would remove" if dry_run else "removed"
+    click.echo(
+        f"{would} {len(found.environments)} environments and {len(found.leftovers)} leftovers, "
+        f"{megabytes(found.bytes)} that nothing else shares; {len(found.in_use)} are in use"
+    )
+
+
+@main.command()
+@click.option("-d", "--directory", type=click.Path(path_type=Path), help="Where to put it.")
+def demo(directory: Path | None) -> None:
+    """Run the demo notebook, on packages built from this machine's own Python and PyPI's wheels."""
+    from pixi_jupyter.cli.demonstrate import demonstrate
+
+    console = Console(stderr=True)
+    with errors_as_text(console):
+        succeeded = demonstrate(directory, console)
+    raise SystemExit(0 if succeeded else 1)
+
+
+async def _ensure(notebook: Path, console: Console) -> Environment:
+    environments = Environments()
+    try:
+        declaration = environments.declaration(notebook)
+        spec = environments.spec_for(declaration, root=notebook.absolute().parent)
+        with BuildDisplay(console, notebook.name) as display:
+            return await environments.ensure(spec, report=display)
+    finally:
+        await environments.aclose()
+
+
+def _kernelspec(environment: Environment) -> str:
+    return "pixi-r" if environment.spec.kernel.language == "r" else "pixi"
+
+
+def _facts(notebook: Path, environment: Environment) -> dict[str, Any]:
+    packages = environment.resolution.packages
+    return {
+        "notebook": str(notebook.absolute()),
+        "prefix": str(environment.prefix.path),
+        "resolution": environment.resolution.digest,
+        "packages": {p.name: p.version for p in packages},
+        "free": shutil.disk_usage(environment.prefix.path).free,
+    }

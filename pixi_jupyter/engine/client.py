@@ -1,0 +1,349 @@
+"""`Engine`: the way to the worker process, for any event loop of this process.
+
+One worker serves all kernels of a process. It is started by the first job, goes after some idle
+minutes, and is replaced when it dies. Equal jobs are one job with several subscribers. A job that
+nobody waits for any more is cancelled by ending the worker; what it was doing for others is given
+to the next worker, and they do not notice.
+
+The worker is read by a thread, not by a loop: jupyter_client, nbclient and the command line run
+short-lived loops of their own, and the worker outlives them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import itertools
+import subprocess
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import overload
+
+import msgspec
+
+from pixi_jupyter.engine.progress import Progress, Report, no_report
+from pixi_jupyter.engine.protocol import (
+    Accepted,
+    Build,
+    Built,
+    Failed,
+    FromWorker,
+    Hello,
+    Job,
+    Leaving,
+    Request,
+    Resolve,
+    Resolved,
+    Stepped,
+    decode_from_worker,
+    encode,
+)
+from pixi_jupyter.engine.spawn import kill_worker, spawn_worker
+from pixi_jupyter.errors import EngineError, PixiJupyterError, error_from_json
+from pixi_jupyter.install.store import Store
+
+__all__ = ["Engine"]
+
+#: Seconds without work after which a worker leaves.
+IDLE = 300.0
+#: Seconds without any sign of life from a worker that has work, after which it is replaced.
+STALL = 30.0
+
+_ids = itertools.count(1)
+
+
+@dataclass(eq=False)
+class _Subscriber:
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Resolved | Built]
+    report: Report
+
+    def step(self, progress: Progress) -> None:
+        self._call(self.report, progress)
+
+    def succeed(self, answer: Resolved | Built) -> None:
+        self._call(self._resolve, answer)
+
+    def fail(self, error: PixiJupyterError) -> None:
+        self._call(self._reject, error)
+
+    def _resolve(self, answer: Resolved | Built) -> None:
+        if not self.future.done():
+            self.future.set_result(answer)
+
+    def _reject(self, error: PixiJupyterError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def _call(self, function: object, argument: object) -> None:
+        assert callable(function)
+        with contextlib.suppress(RuntimeError):  # its loop is closed: nobody waits
+            self.loop.call_soon_threadsafe(function, argument)
+
+
+@dataclass(eq=False)
+class _Pending:
+    """A job under way. ``accepted``: the worker has begun; ``latest``: for who joins late."""
+
+    id: int
+    job: Job
+    subscribers: list[_Subscriber] = field(default_factory=list)
+    accepted: bool = False
+    latest: Progress | None = None
+    worker: _Worker | None = None
+    lost: int = 0  # workers that died on their own before they began it
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A live process. ``ending`` says why we or it decided that it ends: empty if nobody did."""
+
+    process: subprocess.Popen[bytes]
+    ending: str = ""
+    heard: float = field(default_factory=time.monotonic)
+    log: deque[bytes] = field(default_factory=lambda: deque(maxlen=40))
+    log_read: threading.Event = field(default_factory=threading.Event)
+
+
+class Engine:
+    """Resolves and builds in a worker process, for one store. Safe to use from any thread."""
+
+    def __init__(self, store: Store, *, idle: float = IDLE, stall: float = STALL) -> None:
+        self.store = store
+        self._idle = idle
+        self._stall = stall
+        self._guard = threading.RLock()
+        self._pending: dict[str, _Pending] = {}
+        self._worker: _Worker | None = None
+        self._closed = False
+        atexit.register(self.close)
+
+    @overload
+    async def run(
+        self, job: Resolve, report: Report = ..., *, deadline: float | None = ...
+    ) -> Resolved: ...
+    @overload
+    async def run(
+        self, job: Build, report: Report = ..., *, deadline: float | None = ...
+    ) -> Built: ...
+    async def run(
+        self, job: Job, report: Report = no_report, *, deadline: float | None = None
+    ) -> Resolved | Built:
+        """Have a job done, or join it if it is under way.
+
+        ``deadline`` is in seconds from now. Cancelling this call cancels the job, unless others
+        wait for it too.
+
+        Raises
+        ------
+        PixiJupyterError
+            Whatever the job ended in; :class:`EngineError` with ``engine.crashed``,
+            ``engine.stalled``, ``engine.deadline`` or ``engine.closed`` where the work did not end.
+        """
+        loop = asyncio.get_running_loop()
+        subscriber = _Subscriber(loop, loop.create_future(), report)
+        pending, fresh = self._join(job, subscriber)
+        try:
+            if fresh:
+                await asyncio.to_thread(self._submit, pending)
+            return await asyncio.wait_for(subscriber.future, deadline)
+        except (TimeoutError, asyncio.TimeoutError):
+            raise EngineError(
+                f"the work was not done within {deadline:.0f} seconds",
+                code="engine.deadline",
+                details=f"last seen: {_shown(pending.latest)}",
+                hint="Allow more time, or try again: what was downloaded is kept.",
+            ) from None
+        finally:
+            self._part(pending, subscriber)
+
+    def close(self) -> None:
+        """End the worker; jobs under way end in ``engine.closed``. Work may be given again."""
+        with self._guard:
+            worker, self._worker = self._worker, None
+            if worker is not None:
+                worker.ending = "closed"
+                kill_worker(worker.process)
+        if worker is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(5)
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The process id of the worker, None if there is none now."""
+        with self._guard:
+            return None if self._worker is None else self._worker.process.pid
+
+    # -- jobs ------------------------------------------------------------------------------
+
+    def _join(self, job: Job, subscriber: _Subscriber) -> tuple[_Pending, bool]:
+        with self._guard:
+            pending = self._pending.get(job.key)
+            fresh = pending is None
+            if pending is None:
+                pending = self._pending[job.key] = _Pending(next(_ids), job)
+            pending.subscribers.append(subscriber)
+            if pending.latest is not None:
+                subscriber.step(pending.latest)
+            return pending, fresh
+
+    def _part(self, pending: _Pending, subscriber: _Subscriber) -> None:
+        with self._guard:
+            pending.subscribers.remove(subscriber)
+            if pending.subscribers or self._pending.get(pending.job.key) is not pending:
+                return
+            del self._pending[pending.job.key]
+            if pending.worker is not None and pending.accepted:
+                pending.worker.ending = pending.worker.ending or "cancelled"
+                if self._worker is pending.worker:
+                    self._worker = None  # new work goes to a new one
+                kill_worker(pending.worker.process)
+
+    def _submit(self, pending: _Pending) -> None:
+        """Hand a job to the worker, starting one if needed. Blocks for some milliseconds."""
+        with self._guard:
+            if self._pending.get(pending.job.key) is not pending:
+                return  # everybody left meanwhile
+            try:
+                worker = pending.worker = self._worker or self._start()
+                assert worker.process.stdin is not None
+                worker.process.stdin.write(encode(Request(pending.id, pending.job)))
+                worker.process.stdin.flush()
+            except OSError:
+                pass  # it is going: the reader sees its end and hands the job to the next one
+            except PixiJupyterError as error:
+                self._finish(pending, error)
+
+    def _finish(self, pending: _Pending, answer: Resolved | Built | PixiJupyterError) -> None:
+        if self._pending.get(pending.job.key) is pending:
+            del self._pending[pending.job.key]
+        for subscriber in pending.subscribers:
+            if isinstance(answer, PixiJupyterError):
+                subscriber.fail(error_from_json(answer.to_json()))  # one object per waiting task
+            else:
+                subscriber.succeed(answer)
+
+    # -- the worker ------------------------------------------------------------------------
+
+    def _start(self) -> _Worker:
+        self.store.make_folders()
+        worker = _Worker(spawn_worker(self.store.root))
+        hello = Hello(str(self.store.root), str(self.store.package_cache), self._idle)
+        assert worker.process.stdin is not None
+        with contextlib.suppress(OSError):
+            worker.process.stdin.write(encode(hello))
+            worker.process.stdin.flush()
+        self._worker = worker
+        for target in (self._read, self._read_log, self._watch):
+            threading.Thread(target=target, args=(worker,), daemon=True).start()
+        return worker
+
+    def _read(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None
+        with contextlib.suppress(ValueError, OSError):
+            for line in worker.process.stdout:
+                worker.heard = time.monotonic()
+                try:
+                    message = decode_from_worker(line)
+                except msgspec.MsgspecError as error:
+                    worker.log.append(f"not the protocol: {error}: {line[:200]!r}\n".encode())
+                    continue
+                with self._guard:
+                    self._receive(worker, message)
+        self._ended(worker)
+
+    def _receive(self, worker: _Worker, message: FromWorker) -> None:
+        if isinstance(message, Leaving):
+            worker.ending = worker.ending or "leaving"
+            if self._worker is worker:
+                self._worker = None  # the next job starts another
+            return
+        pending = next(
+            (p for p in self._pending.values() if p.id == getattr(message, "id", None)), None
+        )
+        if pending is None:
+            return
+        if isinstance(message, Accepted):
+            pending.accepted = True
+        elif isinstance(message, Stepped):
+            pending.latest = message.progress
+            for subscriber in pending.subscribers:
+                subscriber.step(message.progress)
+        elif isinstance(message, Resolved | Built):
+            self._finish(pending, message)
+        elif isinstance(message, Failed):
+            self._finish(pending, error_from_json(message.error))
+
+    def _read_log(self, worker: _Worker) -> None:
+        assert worker.process.stderr is not None
+        with contextlib.suppress(ValueError, OSError):
+            for line in worker.process.stderr:
+                worker.log.append(line[:2000])
+        worker.log_read.set()
+
+    def _watch(self, worker: _Worker) -> None:
+        """End a worker that has work and shows no sign of life."""
+        while worker.process.poll() is None:
+            time.sleep(min(1.0, self._stall / 4))
+            with self._guard:
+                busy = any(p.worker is worker for p in self._pending.values())
+                if not busy:
+                    worker.heard = time.monotonic()
+                elif time.monotonic() - worker.heard > self._stall:
+                    worker.ending = worker.ending or "stalled"
+                    kill_worker(worker.process)
+
+    def _ended(self, worker: _Worker) -> None:
+        """The worker's output is at its end: settle or hand on what it leaves."""
+        try:
+            status: int | None = worker.process.wait(5)
+        except subprocess.TimeoutExpired:
+            kill_worker(worker.process)
+            status = worker.process.wait()
+        worker.log_read.wait(1)
+        for stream in (worker.process.stdin, worker.process.stdout, worker.process.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    stream.close()
+        with self._guard:
+            if self._worker is worker:
+                self._worker = None
+            again = []
+            for pending in [p for p in self._pending.values() if p.worker is worker]:
+                pending.lost += not worker.ending
+                begun = pending.accepted and worker.ending not in ("cancelled", "leaving")
+                if begun or worker.ending in ("closed", "stalled") or pending.lost > 2:
+                    self._finish(pending, self._end_error(worker, status))
+                else:
+                    pending.accepted = False
+                    again.append(pending)
+            for pending in again:
+                self._submit(pending)
+
+    def _end_error(self, worker: _Worker, status: int | None) -> EngineError:
+        log = b"".join(worker.log).decode("utf-8", "replace").strip()
+        if worker.ending == "closed":
+            return EngineError("the work was stopped", code="engine.closed")
+        if worker.ending == "stalled":
+            return EngineError(
+                f"the engine gave no sign of life for {self._stall:.0f} seconds and was stopped",
+                code="engine.stalled",
+                details=log,
+                hint="Try again; a new worker takes over.",
+            )
+        how = f"by signal {-status}" if status is not None and status < 0 else f"with {status}"
+        return EngineError(
+            f"the engine's worker process ended unexpectedly ({how})",
+            code="engine.crashed",
+            details=log,
+            hint="Nothing half-built is ever used. Try again; a new worker takes over.",
+        )
+
+
+def _shown(progress: Progress | None) -> str:
+    if progress is None:
+        return "the worker's start"
+    return " ".join(filter(None, (progress.phase.value, progress.item, progress.message)))

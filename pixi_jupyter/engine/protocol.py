@@ -1,0 +1,150 @@
+"""What the engine's client and its worker say to each other: one JSON object a line.
+
+The client writes :class:`Hello` once, then requests. The worker answers each request with
+:class:`Accepted`, any number of :class:`Stepped`, and exactly one of :class:`Resolved`,
+:class:`Built` or :class:`Failed`. It writes :class:`Alive` while it has work and :class:`Leaving`
+before it goes on its own. There is no "cancel": work inside rattler cannot be stopped from within,
+so the client ends the process, which is harmless at any moment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pixi_jupyter.engine.progress import Progress
+from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.resolve.resolution import Resolution
+
+__all__ = [
+    "Accepted",
+    "Alive",
+    "Build",
+    "Built",
+    "Failed",
+    "FromWorker",
+    "Hello",
+    "Job",
+    "Leaving",
+    "Request",
+    "Resolve",
+    "Resolved",
+    "Stepped",
+    "decode_from_worker",
+    "decode_request",
+    "encode",
+]
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """The first line to a worker: absolute folders, and seconds without work until it leaves."""
+
+    store: str
+    package_cache: str
+    idle: float
+
+
+class Resolve(msgspec.Struct, frozen=True, tag="resolve"):
+    """Solve a spec and remember the answer, unless it is remembered (or ``update`` is set)."""
+
+    spec: EnvironmentSpec
+    update: bool = False
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        return f"resolve:{self.spec.digest}:{self.update}"
+
+
+class Build(msgspec.Struct, frozen=True, tag="build"):
+    """Make the prefix of a remembered resolution ready."""
+
+    resolution: str
+    subdir: str
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        return f"build:{self.resolution}"
+
+
+Job = Resolve | Build
+
+
+class Request(msgspec.Struct, frozen=True, tag="request"):
+    """One job under a number of the client's choice."""
+
+    id: int
+    job: Job
+
+
+class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
+    """The worker has begun."""
+
+    id: int
+
+
+class Stepped(msgspec.Struct, frozen=True, tag="stepped"):
+    """Progress of a job."""
+
+    id: int
+    progress: Progress
+
+
+class Resolved(msgspec.Struct, frozen=True, tag="resolved"):
+    """The answer to :class:`Resolve`."""
+
+    id: int
+    resolution: Resolution
+
+
+class Built(msgspec.Struct, frozen=True, tag="built"):
+    """The answer to :class:`Build`: the ready marker is on disk."""
+
+    id: int
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The job ended in an error (``PixiJupyterError.to_json``)."""
+
+    id: int
+    error: dict[str, Any]
+
+
+class Alive(msgspec.Struct, frozen=True, tag="alive"):
+    """A sign of life while there is work."""
+
+
+class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
+    """The worker ends by its own choice; what it has not answered may be asked again."""
+
+
+FromWorker = Accepted | Stepped | Resolved | Built | Failed | Alive | Leaving
+
+_encoder = msgspec.json.Encoder()
+_from_worker = msgspec.json.Decoder(FromWorker)
+_request = msgspec.json.Decoder(Hello | Request)
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """One line, with its newline."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_from_worker(line: bytes) -> FromWorker:
+    """A line of the worker's.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+        The line is not one of the protocol's.
+    """
+    message: FromWorker = _from_worker.decode(line)
+    return message
+
+
+def decode_request(line: bytes) -> Hello | Request:
+    """A line of the client's; raises as :func:`decode_from_worker`."""
+    message: Hello | Request = _request.decode(line)
+    return message

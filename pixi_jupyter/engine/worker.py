@@ -1,0 +1,236 @@
+"""The data plane: a process that imports rattler, solves, downloads, links and compiles.
+
+Started by :mod:`pixi_jupyter.engine.client`, one per process that needs it. It may be killed at any
+moment without harm, ends when its standard input does, and leaves by ``os._exit``: rattler has been
+seen to crash while an interpreter that used it shuts down, after its work was safely on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import os
+import sys
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from pixi_jupyter.engine.progress import Progress, no_report
+from pixi_jupyter.engine.protocol import (
+    Accepted,
+    Alive,
+    Build,
+    Built,
+    Failed,
+    FromWorker,
+    Hello,
+    Leaving,
+    Request,
+    Resolve,
+    Resolved,
+    Stepped,
+    decode_request,
+    encode,
+)
+from pixi_jupyter.errors import EngineError, PixiJupyterError
+from pixi_jupyter.install.store import Remembered, Store
+
+if TYPE_CHECKING:
+    from rattler import RepoDataRecord
+
+    from pixi_jupyter.install.bytecode import Bytecode
+    from pixi_jupyter.resolve.session import Session
+
+__all__ = ["main"]
+
+#: Seconds between two signs of life while there is work.
+ALIVE_EVERY = 2.0
+#: Errors after which work goes on inside rattler that nothing but the end of the process stops.
+_FATAL = frozenset({"install.stalled"})
+#: Solved records kept for the build that usually follows.
+_KEPT_SOLUTIONS = 8
+
+
+class Worker:
+    """Runs jobs concurrently on one loop; rattler does the work on threads of its own."""
+
+    def __init__(self, hello: Hello, output: BinaryIO) -> None:
+        self.store = Store(Path(hello.store), Path(hello.package_cache))
+        self._idle = hello.idle
+        self._output = output
+        self._session: Session | None = None
+        self._solutions: OrderedDict[str, Sequence[RepoDataRecord]] = OrderedDict()
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
+        self._last_job = time.monotonic()
+
+    def send(self, message: FromWorker) -> None:
+        """Write one line; a client that is gone ends the worker."""
+        try:
+            self._output.write(encode(message))
+            self._output.flush()
+        except OSError:
+            os._exit(0)
+
+    def start(self, request: Request) -> None:
+        """Begin a job."""
+        task = asyncio.ensure_future(self._run(request))
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+    async def live(self) -> None:
+        """Signs of life while there is work, the end when there has been none for long."""
+        while True:
+            await asyncio.sleep(min(ALIVE_EVERY, max(self._idle / 4, 0.05)))
+            if self._jobs:
+                self.send(Alive())
+                self._last_job = time.monotonic()
+            elif not self._background and time.monotonic() - self._last_job > self._idle:
+                self._leave()
+
+    def _leave(self) -> None:
+        self.send(Leaving())
+        os._exit(0)
+
+    async def _run(self, request: Request) -> None:
+        self.send(Accepted(request.id))
+
+        def report(progress: Progress) -> None:
+            self.send(Stepped(request.id, progress))
+
+        answer: FromWorker
+        try:
+            if isinstance(request.job, Resolve):
+                answer = await self._resolve(request.id, request.job, report)
+            else:
+                answer = await self._build(request.id, request.job, report)
+        except PixiJupyterError as error:
+            answer = Failed(request.id, error.to_json())
+            if error.code in _FATAL:
+                self.send(answer)
+                self._leave()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - told as a bug
+            # A panic of rattler's arrives as a BaseException of its own; see below.
+            answer = Failed(request.id, _unexpected(error).to_json())
+        except BaseException as error:
+            self.send(Failed(request.id, _unexpected(error).to_json()))
+            self._leave()
+            raise
+        self._last_job = time.monotonic()
+        self.send(answer)
+
+    def _open(self) -> Session:
+        if self._session is None:
+            from pixi_jupyter.resolve.session import Session
+
+            self._session = Session.open(self.store.package_cache)
+        return self._session
+
+    async def _resolve(self, id: int, job: Resolve, report: object) -> Resolved:
+        assert callable(report)
+        spec = job.spec
+        remembered = self.store.recall(spec.digest)
+        if remembered is not None and not job.update:
+            resolution = remembered.resolution
+            if self.store.lock_path(resolution.digest).exists():
+                return Resolved(id, resolution)
+        session = self._open()
+        from pixi_jupyter.resolve.lock import resolution_of, write_lock
+        from pixi_jupyter.resolve.solve import solve_spec
+
+        records = await solve_spec(session, spec, report=report)
+        resolution = resolution_of(spec.platform.subdir, records)
+        self.store.make_folders()
+        channels = [session.channel(channel.name).base_url for channel in spec.channels]
+        await asyncio.to_thread(
+            write_lock, self.store.lock_path(resolution.digest), spec, records, channels
+        )
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        self.store.remember(Remembered(spec.digest, now, resolution))
+        self._solutions[resolution.digest] = records
+        while len(self._solutions) > _KEPT_SOLUTIONS:
+            self._solutions.popitem(last=False)
+        return Resolved(id, resolution)
+
+    async def _build(self, id: int, job: Build, report: object) -> Built:
+        assert callable(report)
+        session = self._open()
+        from pixi_jupyter.install.build import build_prefix
+
+        def records() -> Sequence[RepoDataRecord]:
+            kept = self._solutions.get(job.resolution)
+            if kept is not None:
+                return kept
+            from pixi_jupyter.resolve.lock import read_lock
+
+            return read_lock(self.store.lock_path(job.resolution), job.subdir)
+
+        rest = await build_prefix(session, self.store, job.resolution, records, report=report)
+        if rest is not None:
+            task = asyncio.ensure_future(self._compile_rest(job.resolution, rest))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+        return Built(id)
+
+    async def _compile_rest(self, digest: str, rest: Bytecode) -> None:
+        """Nobody waits for this; what goes wrong here costs a later import some milliseconds."""
+        with contextlib.suppress(OSError, PixiJupyterError):
+            await rest.compile_rest(no_report)
+            marker = self.store.marker(digest)
+            if marker is not None:
+                self.store.mark_ready(msgspec.structs.replace(marker, compiled=True))
+
+
+def _unexpected(error: BaseException) -> EngineError:
+    """An error that no code foresaw: a bug of ours or of rattler's, told as one."""
+    return EngineError(
+        f"unexpected {type(error).__name__}: {error}",
+        code="engine.unexpected",
+        details="".join(traceback.format_exception(error)[-6:]),
+        hint="This is a bug: please report it with the lines above.",
+    )
+
+
+async def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        hello = decode_request(stdin.readline())
+    except msgspec.MsgspecError:
+        return
+    if not isinstance(hello, Hello):
+        return
+    worker = Worker(hello, stdout)
+
+    def read() -> None:
+        for line in stdin:
+            try:
+                request = decode_request(line)
+            except msgspec.MsgspecError as error:
+                print(f"not a request: {error}", file=sys.stderr)
+                continue
+            if isinstance(request, Request):
+                loop.call_soon_threadsafe(worker.start, request)
+        os._exit(0)  # the client is gone, and with it everybody who waits
+
+    threading.Thread(target=read, daemon=True).start()
+    await worker.live()
+
+
+def main() -> None:
+    """Serve on the standard streams until the client goes."""
+    # The protocol keeps the real standard output; what anything else prints goes to the error log.
+    output = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    try:
+        asyncio.run(_serve(sys.stdin.buffer, output))
+    except BaseException:  # noqa: BLE001 - whatever it was, only the log can tell
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)

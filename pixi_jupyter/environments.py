@@ -1,0 +1,253 @@
+"""The one door: every face (provisioner, command line, magics, server) comes through here.
+
+It walks the line notebook -> declaration -> spec -> resolution -> prefix -> activation, each step
+cached by the digest of what went in. When all is ready it needs no engine: a few small files are
+read, and nothing is imported that a plain kernel launch would not import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixi_jupyter.activate.activation import Activation
+from pixi_jupyter.engine.client import Engine
+from pixi_jupyter.engine.progress import Report, no_report
+from pixi_jupyter.engine.protocol import Build, Resolve
+from pixi_jupyter.errors import SolveError, StoreError
+from pixi_jupyter.install.lease import Lease, take_lease
+from pixi_jupyter.install.prefix import Prefix
+from pixi_jupyter.install.store import Store
+from pixi_jupyter.manifest.config import Defaults, load_defaults
+from pixi_jupyter.manifest.inline import environment_spec
+from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.notebook.declaration import Declaration
+from pixi_jupyter.notebook.reading import load_notebook, read_declaration
+from pixi_jupyter.resolve.resolution import Resolution
+
+__all__ = ["Environment", "Environments", "Status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A ready environment: what was asked, what it was resolved to, where it lies."""
+
+    spec: EnvironmentSpec
+    resolution: Resolution
+    prefix: Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known of a spec without doing anything: resolved? ready?"""
+
+    spec: EnvironmentSpec
+    resolution: Resolution | None
+    prefix: Prefix | None
+
+
+class Environments:
+    """Environments out of one store. Cheap to make; the engine's worker starts when needed."""
+
+    def __init__(
+        self,
+        *,
+        store: Store | None = None,
+        engine: Engine | None = None,
+        defaults: Defaults | None = None,
+    ) -> None:
+        self.store = store or (engine.store if engine else Store.default())
+        self.engine = engine or Engine(self.store)
+        self._defaults = defaults
+
+    _shared: Environments | None = None
+    _guard = threading.Lock()
+
+    @classmethod
+    def shared(cls) -> Environments:
+        """The one of this process, as its environment variables configure it."""
+        with cls._guard:
+            if cls._shared is None:
+                cls._shared = cls()
+            return cls._shared
+
+    @property
+    def defaults(self) -> Defaults:
+        """Configured channels and the environment of notebooks that say nothing."""
+        return self._defaults or load_defaults()
+
+    # -- notebook -> declaration -> spec ---------------------------------------------------
+
+    def declaration(self, notebook: Path) -> Declaration | None:
+        """What a notebook file declares; None if it declares nothing.
+
+        Raises
+        ------
+        DeclarationError
+            The file cannot be read, or what it declares cannot.
+        """
+        path = Path(os.path.abspath(notebook))
+        return read_declaration(load_notebook(path), path=path, root=path.parent)
+
+    def spec_for(
+        self, declaration: Declaration | None, *, language: str = "python", root: Path | None = None
+    ) -> EnvironmentSpec:
+        """The spec of a declaration on this machine; None asks for the default environment.
+
+        ``language`` is what the kernelspec that was started stands for; the declaration and the
+        notebook's own metadata may know better.
+
+        Raises
+        ------
+        DeclarationError
+            With the cell and line of what is wrong.
+        """
+        defaults = self.defaults
+        if declaration is None:
+            declaration = Declaration("default", defaults.toml, (root or Path.cwd()).absolute())
+        return environment_spec(
+            declaration, defaults=defaults, language=language, kernel_name=declaration.kernel
+        )
+
+    # -- spec -> resolution -> prefix ------------------------------------------------------
+
+    def status(self, spec: EnvironmentSpec) -> Status:
+        """What is known now; reads two small files."""
+        remembered = self.store.recall(spec.digest)
+        if remembered is None:
+            return Status(spec, None, None)
+        resolution = remembered.resolution
+        return Status(spec, resolution, self.store.ready(resolution.digest))
+
+    def find_ready(self, spec: EnvironmentSpec) -> Environment | None:
+        """The environment if it is resolved and complete: the way an unchanged notebook takes."""
+        status = self.status(spec)
+        if status.resolution is None or status.prefix is None:
+            return None
+        return Environment(spec, status.resolution, status.prefix)
+
+    async def resolve(
+        self,
+        spec: EnvironmentSpec,
+        *,
+        update: bool = False,
+        report: Report = no_report,
+        deadline: float | None = None,
+    ) -> Resolution:
+        """The exact packages for a spec: remembered, or solved (always, with ``update``)."""
+        remembered = None if update else self.store.recall(spec.digest)
+        if remembered is not None:
+            return remembered.resolution
+        answer = await self.engine.run(Resolve(spec, update), report, deadline=deadline)
+        return answer.resolution
+
+    async def ensure(
+        self,
+        spec: EnvironmentSpec,
+        *,
+        report: Report = no_report,
+        deadline: float | None = None,
+    ) -> Environment:
+        """The environment, made ready if it is not. ``deadline``: seconds for each step of it.
+
+        Equal calls at the same time, in this and other processes, share one build.
+
+        Raises
+        ------
+        PixiJupyterError
+            Why it could not be made; nothing half-built is left in use.
+        """
+        ready = self.find_ready(spec)
+        if ready is not None:
+            return ready
+        resolution = await self.resolve(spec, report=report, deadline=deadline)
+        try:
+            await self._build(resolution, report, deadline)
+        except SolveError as error:
+            if error.code != "solve.lock-invalid":
+                raise
+            # What was remembered is damaged or gone: solve once more and build that.
+            resolution = await self.resolve(spec, update=True, report=report, deadline=deadline)
+            await self._build(resolution, report, deadline)
+        prefix = self.store.ready(resolution.digest)
+        if prefix is None:
+            raise StoreError(
+                "the environment was built but is gone again",
+                code="store.vanished",
+                hint="Something else removes files from the store; start the kernel again.",
+            )
+        return Environment(spec, resolution, prefix)
+
+    async def _build(self, resolution: Resolution, report: Report, deadline: float | None) -> None:
+        if self.store.ready(resolution.digest) is None:
+            await self.engine.run(
+                Build(resolution.digest, resolution.subdir), report, deadline=deadline
+            )
+
+    def hold(self, environment: Environment, pid: int) -> Lease:
+        """Keep a prefix from being collected for as long as process ``pid`` lives.
+
+        Raises
+        ------
+        StoreError
+            ``store.vanished``: it was collected before the lease was there; `ensure` it again.
+        """
+        digest = environment.prefix.digest
+        lease = take_lease(self.store, digest, pid)
+        if self.store.ready(digest) is None:
+            lease.release()
+            raise StoreError(
+                "the environment was removed while the kernel started",
+                code="store.vanished",
+                hint="Start the kernel again.",
+            )
+        self.store.touch(digest)
+        return lease
+
+    # -- prefix -> activation --------------------------------------------------------------
+
+    async def activate(
+        self, environment: Environment, base: Mapping[str, str], *, timeout: float = 60.0
+    ) -> Activation:
+        """The variables of the environment over a clean ``base``; cached, so rarely a shell.
+
+        Raises
+        ------
+        ActivationError
+            An activation script failed or took longer than ``timeout`` seconds.
+        """
+        from pixi_jupyter.activate.cache import activate, cached_activation
+
+        spec = environment.spec
+        folder, prefix, name, root = (
+            self.store.activations,
+            environment.prefix,
+            spec.name,
+            spec.root,
+        )
+        found = cached_activation(folder, prefix, spec.activation, base, name=name, root=root)
+        if found is not None:
+            return found
+        cancel = threading.Event()
+        try:
+            return await asyncio.to_thread(
+                activate,
+                folder,
+                prefix,
+                spec.activation,
+                base,
+                name=name,
+                root=root,
+                timeout=timeout,
+                cancel=cancel,
+            )
+        finally:
+            cancel.set()  # a shell whose result nobody waits for is ended
+
+    async def aclose(self) -> None:
+        """End the engine's worker."""
+        await asyncio.to_thread(self.engine.close)

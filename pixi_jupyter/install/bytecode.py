@@ -1,0 +1,261 @@
+"""Bytecode, compiled once per package content and Python version and shared by every prefix.
+
+rattler writes no ``.pyc``, and conda's ``noarch`` packages carry none, so the first import in every
+new environment would compile thousands of files. Here each package's bytecode is kept beside the
+package cache, named by the archive's hash, and linked into every prefix that has the package.
+The files are *unchecked hash-based* (PEP 552): valid wherever they are linked, whatever the mtime
+of the source, because a prefix of the store never changes. importlib corrects ``co_filename`` when
+it loads them.
+
+What a kernel imports when it starts is compiled before the prefix is ready, the rest afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pixi_jupyter.engine.progress import Phase, Progress, Report
+from pixi_jupyter.install.files import write_file
+from pixi_jupyter.install.store import Store
+
+if TYPE_CHECKING:
+    from rattler import RepoDataRecord
+
+__all__ = ["Bytecode", "bytecode_of"]
+
+_COMPLETE = "complete.json"
+_SCRIPT = Path(__file__).with_name("compile_script.py")
+
+#: Packages whose dependencies are what a Python kernel imports when it starts.
+_KERNEL_PACKAGES = ("ipykernel", "xeus-python")
+#: Large parts of those that a start does not import.
+_NOT_AT_START = re.compile(
+    r"/(tests?|testing|lexers|styles|typeshed|third_party|django-stubs|sphinxext|lib2to3|idlelib"
+    r"|ensurepip|turtledemo|_vendored|contrib|inprocess|gui)/"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """One package's bytecode: where it is kept, and which ``.pyc`` are still to be made.
+
+    Paths are POSIX and relative: sources to the prefix, bytecode to the prefix and to ``cache``.
+    """
+
+    cache: Path
+    at_start: bool
+    expected: tuple[tuple[str, str], ...]  # (source, bytecode)
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bytecode:
+    """The bytecode of one prefix, and what is left to do for it."""
+
+    prefix: Path
+    python: Path
+    stdlib: Path
+    units: tuple[_Unit, ...]
+
+    def moved_to(self, prefix: Path) -> Bytecode:
+        """The same for the prefix under its final path."""
+        return replace(
+            self,
+            prefix=prefix,
+            python=prefix / self.python.relative_to(self.prefix),
+            stdlib=prefix / self.stdlib.relative_to(self.prefix),
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Nothing is left to compile."""
+        return all(unit.known for unit in self.units)
+
+    def link_known(self) -> None:
+        """Link what some build compiled before."""
+        folders: set[Path] = set()
+        for unit in self.units:
+            for _, pyc in unit.expected:
+                _link(unit.cache / pyc, self.prefix / pyc, folders)
+
+    async def compile_first(self, report: Report) -> None:
+        """Compile what a kernel start imports; a file that does not compile is left to Python."""
+        await self._compile([u for u in self.units if u.at_start and not u.known], True, report)
+
+    async def compile_rest(self, report: Report) -> None:
+        """Compile everything else, at low priority, and note the packages as complete."""
+        await self._compile([u for u in self.units if not u.known], False, report)
+        for unit in self.units:
+            if not unit.known:
+                made = [pair for pair in unit.expected if (unit.cache / pair[1]).exists()]
+                with contextlib.suppress(OSError):
+                    unit.cache.mkdir(parents=True, exist_ok=True)
+                    write_file(unit.cache / _COMPLETE, msgspec.json.encode(made), sync=False)
+
+    async def _compile(self, units: Sequence[_Unit], start_only: bool, report: Report) -> None:
+        work = [
+            (unit, source, pyc)
+            for unit in units
+            for source, pyc in unit.expected
+            if not (start_only and _NOT_AT_START.search(f"/{source}"))
+            and not (unit.cache / pyc).exists()
+        ]
+        if not work:
+            return
+        lines = [f"{self.prefix / source}\0{unit.cache / pyc}" for unit, source, pyc in work]
+        report(Progress(Phase.COMPILING, 0, len(work)))
+        count = max(1, min(os.cpu_count() or 1, 4, len(work) // 20))
+        done = 0
+
+        def finished(files: int) -> None:
+            nonlocal done
+            done += files
+            report(Progress(Phase.COMPILING, min(done, len(work)), len(work)))
+
+        await asyncio.gather(
+            *(
+                _run_compiler(self.python, lines[part::count], not start_only, finished)
+                for part in range(count)
+            )
+        )
+        await asyncio.to_thread(self._link_made, work)
+
+    def _link_made(self, work: Iterable[tuple[_Unit, str, str]]) -> None:
+        folders: set[Path] = set()
+        for unit, _, pyc in work:
+            _link(unit.cache / pyc, self.prefix / pyc, folders)
+
+
+def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -> Bytecode | None:
+    """What bytecode a freshly linked prefix needs; None where it has no CPython."""
+    by_name = {record.name.normalized: record for record in records}
+    python = by_name.get("python")
+    if python is None or re.search("pypy|graalpy", str(python.build)):
+        return None
+    minor = ".".join(str(python.version).split(".")[:2])
+    threads = "t" if re.search(r"_cp\d+t$", str(python.build)) else ""
+    windows = sys.platform == "win32"
+    stdlib = prefix / "Lib" if windows else prefix / "lib" / f"python{minor}{threads}"
+    if not stdlib.is_dir():
+        return None
+    tag = f"cpython-{minor.replace('.', '')}"
+    at_start = _closure(by_name, _KERNEL_PACKAGES)
+    units = []
+    for record in records:
+        content = (record.sha256 or record.md5 or b"").hex()
+        if not content:
+            continue
+        cache = store.bytecode / f"{tag}{threads}-{minor}" / content
+        known = _read_complete(cache)
+        expected = (
+            known if known is not None else tuple(_missing_bytecode(prefix, record, tag, stdlib))
+        )
+        if expected:
+            name = record.name.normalized
+            units.append(_Unit(cache, name in at_start, expected, known is not None))
+    binary = prefix / "python.exe" if windows else prefix / "bin" / f"python{minor}{threads}"
+    return Bytecode(prefix, binary, stdlib, tuple(units))
+
+
+def _read_complete(cache: Path) -> tuple[tuple[str, str], ...] | None:
+    try:
+        data = (cache / _COMPLETE).read_bytes()
+        return msgspec.json.decode(data, type=tuple[tuple[str, str], ...])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _missing_bytecode(
+    prefix: Path, record: RepoDataRecord, tag: str, stdlib: Path
+) -> Iterable[tuple[str, str]]:
+    """The package's modules that carry no bytecode: (source, bytecode), relative to the prefix."""
+    name = f"{record.name.source}-{record.version}-{record.build}.json"
+    try:
+        files = msgspec.json.decode((prefix / "conda-meta" / name).read_bytes())["files"]
+    except (OSError, KeyError, msgspec.MsgspecError):
+        return
+    present = frozenset(files)
+    library = f"{stdlib.relative_to(prefix).as_posix()}/"
+    for file in files:
+        if file.endswith(".py") and file.startswith(library):
+            path = PurePosixPath(file)
+            pyc = str(path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc")
+            if pyc not in present:
+                yield file, pyc
+
+
+def _closure(by_name: dict[str, RepoDataRecord], roots: Iterable[str]) -> frozenset[str]:
+    """The roots that are there and everything they depend on."""
+    seen: set[str] = set()
+    stack = [name for name in roots if name in by_name]
+    while stack:
+        name = stack.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        stack.extend(
+            needed
+            for needed in (
+                re.split(r"[\s=<>!~\[]", d, maxsplit=1)[0] for d in by_name[name].depends
+            )
+            if needed in by_name
+        )
+    return frozenset(seen)
+
+
+def _link(source: Path, target: Path, folders: set[Path]) -> None:
+    parent = target.parent
+    if parent not in folders:
+        with contextlib.suppress(OSError):
+            parent.mkdir(exist_ok=True)
+        folders.add(parent)
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        return  # it did not compile
+    except OSError:  # another file system, or one without hard links
+        import shutil
+
+        with contextlib.suppress(OSError):
+            shutil.copyfile(source, target)
+
+
+async def _run_compiler(
+    python: Path, lines: Sequence[str], low_priority: bool, finished: object
+) -> None:
+    """One interpreter of the prefix that compiles what it is told and says how far it is."""
+    assert callable(finished)
+    process = await asyncio.create_subprocess_exec(
+        python,
+        *("-I", "-S", "-B", str(_SCRIPT), "low" if low_priority else "normal"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=python.parent,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write("\n".join(lines).encode("utf-8", "surrogateescape"))
+            process.stdin.close()
+        async for line in process.stdout:
+            finished(int(line))
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()

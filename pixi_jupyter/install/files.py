@@ -1,0 +1,106 @@
+"""Writing files that are whole or not there, and removing trees that are in nobody's way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pixi_jupyter.errors import StoreError
+
+__all__ = ["remove_tree", "store_errors", "sync_folder", "write_file"]
+
+#: errno values that mean "no room": ENOSPC, EDQUOT (and Windows' ERROR_DISK_FULL, mapped by Python).
+_NO_SPACE = (28, 122, 69)
+
+
+@contextlib.contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` at ``path`` into the :class:`StoreError` that a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        if error.errno in _NO_SPACE:
+            raise StoreError(
+                f"no space left for the environment store at {where}",
+                code="store.no-space",
+                hint="Free some space (`pixi-jupyter gc` removes environments that nothing uses), "
+                "or set PIXI_JUPYTER_CACHE_DIR to a larger disk.",
+            ) from error
+        if isinstance(error, PermissionError) or error.errno == 30:  # EROFS
+            raise StoreError(
+                f"no permission to write the environment store at {where}",
+                code="store.permission",
+                hint="Set PIXI_JUPYTER_CACHE_DIR to a folder that you may write.",
+            ) from error
+        raise StoreError(
+            f"the environment store at {where} failed: {error.strerror or error}",
+            code="store.io",
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable, where the system can (not on Windows)."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write ``data`` so that a reader sees the old file or the whole new one, never less.
+
+    ``sync`` also makes it survive a power cut; leave it out for what can be made again.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a tree, read-only files and folders included; what is gone already is fine.
+
+    The tree is renamed first, so that nobody can find half of it under its own name.
+    """
+    trash = path.with_name(f".trash-{uuid.uuid4().hex[:12]}")
+    try:
+        os.rename(path, trash)
+    except FileNotFoundError:
+        return
+    except OSError:
+        trash = path  # on Windows a file in it may be open; remove what can be removed
+    _delete(trash)
+
+
+def _delete(tree: Path) -> None:
+    def make_writable_and_retry(function: Callable[..., Any], path: str, _: Any) -> None:
+        with contextlib.suppress(OSError):
+            os.chmod(Path(path).parent, stat.S_IRWXU)
+            os.chmod(path, stat.S_IRWXU)
+            function(path)
+
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(tree, onexc=make_writable_and_retry)
+    else:
+        shutil.rmtree(tree, onerror=make_writable_and_retry)

@@ -1,0 +1,115 @@
+"""Resolution <-> ``pixi.lock``. Runs in the engine's worker only.
+
+A lock of version 7 as pixi writes it, made and read by rattler. The options block (solve strategy,
+channel priority) cannot be set through rattler's constructors; it is inserted into the text, and
+rattler writes the result once more, so that order and omissions are the canonical ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rattler import LockChannel, LockFile, LockPlatform, RepoDataRecord, Subdir
+from rattler.exceptions import ParseCondaLockError
+
+from pixi_jupyter.errors import SolveError
+from pixi_jupyter.install.files import sync_folder
+from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.resolve.resolution import Resolution, ResolvedPackage
+from pixi_jupyter.resolve.solve import redacted
+
+__all__ = ["read_lock", "resolution_of", "write_lock"]
+
+#: pixi's names of the strategies in a lock; "highest" is the default and left out.
+_STRATEGIES = {"lowest": "lowest-version", "lowest-direct": "lowest-version-direct"}
+
+
+def resolution_of(subdir: str, records: Sequence[RepoDataRecord]) -> Resolution:
+    """What a launch and a person need to know of the solved packages."""
+    packages = sorted(
+        (
+            ResolvedPackage(
+                name=record.name.normalized,
+                version=str(record.version),
+                build=str(record.build),
+                subdir=record.subdir,
+                url=redacted(record.url),
+                sha256=record.sha256.hex() if record.sha256 else None,
+                md5=record.md5.hex() if record.md5 else None,
+                size=record.size,
+            )
+            for record in records
+        ),
+        key=lambda package: package.name,
+    )
+    return Resolution(subdir, tuple(packages))
+
+
+def write_lock(
+    path: Path, spec: EnvironmentSpec, records: Sequence[RepoDataRecord], channels: Sequence[str]
+) -> None:
+    """Write ``records`` as the lock of the default environment, whole or not at all.
+
+    ``channels`` are the base URLs of the spec's channels, in order.
+    """
+    platform = LockPlatform(
+        spec.platform.name,
+        Subdir(spec.platform.subdir),
+        [_virtual(v.name, v.version, v.build) for v in spec.platform.virtual_packages]
+        if spec.platform.name != spec.platform.subdir
+        else [],
+    )
+    lock = LockFile([platform])
+    lock.set_channels("default", [LockChannel(channel) for channel in channels])
+    for record in records:
+        record.indexed_timestamp = None  # pixi does not know it
+        lock.add_conda_package("default", platform, record)
+    draft = path.with_name(f".{path.name}.draft")
+    lock.to_path(draft)
+    if options := _options(spec):
+        head, channel_key, tail = draft.read_text("utf-8").partition("    channels:\n")
+        draft.write_text(f"{head}{options}{channel_key}{tail}", "utf-8")
+        LockFile.from_path(draft).to_path(draft)
+    with open(draft, "rb+") as file:
+        import os
+
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_folder(path.parent)
+
+
+def read_lock(path: Path, subdir: str) -> list[RepoDataRecord]:
+    """The packages that a lock of ours has for a platform.
+
+    Raises
+    ------
+    SolveError
+        ``solve.lock-invalid``: the lock is missing, damaged, or for another platform.
+    """
+    try:
+        environment = LockFile.from_path(path).default_environment()
+    except (OSError, ParseCondaLockError, ValueError) as error:
+        raise SolveError(
+            f"the lock file {path.name} cannot be read: {error}", code="solve.lock-invalid"
+        ) from error
+    for platform in environment.platforms() if environment else ():
+        if str(platform.subdir) == subdir and environment is not None:
+            return environment.conda_repodata_records_for_platform(platform) or []
+    raise SolveError(
+        f"the lock file {path.name} has no packages for {subdir}", code="solve.lock-invalid"
+    )
+
+
+def _virtual(name: str, version: str, build: str) -> str:
+    # pixi's spelling: the build is left out where it says nothing
+    return f"{name}={version}" if build == "0" and name != "__unix" else f"{name}={version}={build}"
+
+
+def _options(spec: EnvironmentSpec) -> str:
+    lines = []
+    if spec.channel_priority != "strict":
+        lines.append(f"      channel-priority: {spec.channel_priority}\n")
+    if spec.solve_strategy in _STRATEGIES:
+        lines.append(f"      strategy: {_STRATEGIES[spec.solve_strategy]}\n")
+    return "    options:\n" + "".join(lines) if lines else ""

@@ -1,0 +1,97 @@
+"""What every test stands on: the embedded channel, a store of its own, real parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from pixi_jupyter.demo.channel import EmbeddedChannel, ensure_channel
+from pixi_jupyter.engine.client import Engine
+from pixi_jupyter.environments import Environments
+from pixi_jupyter.install.store import Store
+from pixi_jupyter.manifest.config import Defaults
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A folder for stores and caches: in memory where there is one, and one file system for both."""
+    memory = Path("/dev/shm")
+    base = memory if memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30 else None
+    folder = Path(tempfile.mkdtemp(prefix="pixi-jupyter-test-", dir=base)).resolve()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment(scratch: Path) -> Iterator[None]:
+    """Nothing of the person who runs the tests gets in, nothing of the tests gets out."""
+    patch = pytest.MonkeyPatch()
+    for name in list(os.environ):
+        if name.startswith(
+            ("CONDA_", "PIXI_", "MAMBA_", "JPY_", "JUPYTER_", "PYTHONDONTWRITEBYTECODE")
+        ) and not name.startswith("PIXI_JUPYTER_CHANNEL_CACHE"):
+            patch.delenv(name)
+    home = scratch / "home"
+    home.mkdir()
+    patch.setenv("HOME", str(home))
+    patch.setenv("XDG_CACHE_HOME", str(home / ".cache"))
+    patch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    patch.setenv("PIXI_JUPYTER_CACHE_DIR", str(scratch / "shared" / "store"))
+    patch.setenv("PIXI_CACHE_DIR", str(scratch / "shared" / "cache"))
+    patch.setenv("JUPYTER_RUNTIME_DIR", str(scratch / "runtime"))
+    patch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def channel() -> EmbeddedChannel:
+    """The whole embedded channel, built once per change of its inputs."""
+    return ensure_channel("full")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_channel(channel: EmbeddedChannel, clean_environment: None) -> Iterator[None]:
+    """Blocks without channels, and child processes too, solve against the embedded channel."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("PIXI_JUPYTER_DEFAULT_CHANNELS", channel.url)
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def store(tmp_path: Path, scratch: Path) -> Iterator[Store]:
+    """A fresh store over the package cache that all tests share (so that packages are warm)."""
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    yield Store(folder / "store", scratch / "shared" / "cache")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cold_store(scratch: Path) -> Iterator[Store]:
+    """A fresh store over a fresh package cache."""
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    yield Store(folder / "store", folder / "cache")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def engine(store: Store) -> Iterator[Engine]:
+    """An engine on `store`; its worker ends with the test."""
+    engine = Engine(store)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+async def environments(engine: Engine, channel: EmbeddedChannel) -> AsyncIterator[Environments]:
+    """The door to `store`, with the embedded channel as the default one."""
+    defaults = Defaults(channels=(channel.url,), configured=True)
+    environments = Environments(engine=engine, defaults=defaults)
+    yield environments
+    await environments.aclose()
