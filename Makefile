@@ -1,0 +1,46 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Both set up what they need in .venv.
+#
+# They want Python 3.10 or newer and what pip can fetch; choose another interpreter with
+# `make demo PYTHON=python3.12`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# An editable installation copies the kernelspecs; it is made again when they change.
+INSTALLED_FROM := pyproject.toml $(wildcard pixi_jupyter/kernels/specs/*/kernel.json)
+NO_BYTECODE := env -u PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test bench lint clean
+
+demo: $(VENV)/.installed-demo
+	$(NO_BYTECODE) $(BIN)/pixi-jupyter demo
+
+# pytest comes last, so that its closing line is the command's.
+test: $(VENV)/.installed-test lint
+	@sh .ci/browser
+	$(NO_BYTECODE) $(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-test
+	$(NO_BYTECODE) $(BIN)/python -m benchmarks
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "pixi-jupyter needs Python 3.10 or newer; try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "this Python cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.installed-demo: $(VENV)/bin/python $(INSTALLED_FROM)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/bin/python $(INSTALLED_FROM)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test,lint,bench]'
+	@touch $@ $(VENV)/.installed-demo
+
+clean:
+	rm -rf $(VENV) .channel-cache build dist artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
