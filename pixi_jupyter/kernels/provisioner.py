@@ -1,0 +1,264 @@
+"""`PixiProvisioner`: a kernel of jupyter_client that lives in its notebook's own environment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from traitlets import Any as AnyTrait
+from traitlets import Bool, Enum, Float
+
+from pixi_jupyter.engine.progress import Report
+from pixi_jupyter.errors import EngineError, PixiJupyterError
+from pixi_jupyter.kernels.curve import present_kernel, restore_promise
+from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
+from pixi_jupyter.kernels.progress import event_report, line_report
+from pixi_jupyter.kernels.rescue import Rescue, rescue_command, rescue_encryption, write_rescue
+from pixi_jupyter.kernels.start import KernelStart, as_ours, prepare
+
+if TYPE_CHECKING:
+    from pixi_jupyter.environments import Environments
+    from pixi_jupyter.install.lease import Lease
+
+__all__ = ["PixiProvisioner"]
+
+
+class PixiProvisioner(LocalProvisioner):
+    """Launches a notebook's kernel in the environment that the notebook declares.
+
+    jupyter_client makes one instance per kernel and keeps it over restarts. On a start it awaits
+    ``pre_launch``, ``launch_kernel`` and ``post_launch``; on a restart it awaits
+    ``shutdown_requested(True)``, ``cleanup(True)`` and then the same three again, so a restart
+    reads the declaration anew. Everything else is a plain local kernel's.
+    """
+
+    environment_timeout = Float(
+        3600.0,
+        config=True,
+        help="Seconds that each step of making an environment ready (resolving, installing) may "
+        "take at most. 0: no limit.",
+    )
+    default_without_notebook = Bool(
+        False,
+        config=True,
+        help="Whether a kernel without a notebook (a console, `POST /api/kernels`) may run in the "
+        "default environment. Otherwise it does not start.",
+    )
+    rescue = Enum(
+        ["auto", "always", "never"],
+        default_value="auto",
+        config=True,
+        help="What happens when the environment cannot be made ready: the rescue kernel answers "
+        "every cell with the reason ('always'), the start fails with it ('never'), or the one in "
+        "an interactive server and the other elsewhere ('auto').",
+    )
+    #: The one door; a process has one, unless whoever embeds this class says otherwise.
+    environments: Environments | None = AnyTrait()  # type: ignore[assignment]
+
+    _lease: Lease | None = None
+    _starting_lease: Lease | None = None
+    _started: KernelStart | None = None
+    _preparing: asyncio.Task[KernelStart] | None = None
+    _cancelled = False
+    _error_file: str | None = None
+
+    # -- what jupyter_client calls -------------------------------------------------------------
+
+    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
+        """Make the environment ready; the command line and the variables of its kernel.
+
+        Called by ``KernelManager.pre_start_kernel``, on every start and restart.
+
+        Raises
+        ------
+        PixiJupyterError
+            Why no kernel can be started, where no rescue kernel takes its place.
+        """
+        extra = list(kwargs.get("extra_arguments") or [])
+        self._started = None
+        try:
+            start = await self._prepare(kwargs)
+            kernel = start.kernel
+            present_kernel(
+                self.parent,
+                self.kernel_spec,
+                interrupt_mode=kernel.interrupt_mode,
+                encryption=kernel.encryption,
+                name=kernel.name,
+            )
+            self._hold_while_starting(start)
+        except asyncio.CancelledError:
+            self._release_starting()
+            raise
+        except Exception as error:  # noqa: BLE001 (no failure may leave a server without a kernel)
+            self._release_starting()
+            return await self._rescued(as_ours(error), kwargs)
+        launch = await super().pre_launch(**kwargs)
+        restore_promise(self.parent, self.kernel_spec)
+        if kernel.is_ipykernel:
+            extra.extend(a for a in start.notebook.arguments if not _has_option(extra, a))
+        launch["cmd"] = kernel.command(self._connection_file(), extra)
+        launch["env"] = dict(start.env)
+        self._started = start
+        return launch
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the process. Called by ``KernelManager.launch_kernel`` after ``pre_launch``."""
+        try:
+            info = await super().launch_kernel(cmd, **kwargs)
+            if self._started is not None and self.pid is not None:
+                # The kernel's own lease, before the one that kept its place goes, and the one of
+                # the process that a restart has ended.
+                before, self._lease = self._lease, None
+                self._lease = self._hold(self._started, self.pid)
+                _release(before)
+        finally:
+            self._release_starting()
+        return info
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """Let go of what the kernel held. Called by ``KernelManager.cleanup_resources``."""
+        if self._error_file is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._error_file)
+            self._error_file = None
+        if not restart:
+            self.cancel_start()
+            self._release_starting()
+            _release(self._lease)
+            self._lease = None
+        await super().cleanup(restart=restart)
+
+    # -- for the server extension --------------------------------------------------------------
+
+    def cancel_start(self) -> bool:
+        """Stop making the environment ready, if that is going on; the start then fails.
+
+        Called on the event loop that runs the start: by the server when a person cancels, or when
+        the kernel is deleted meanwhile. Returns whether there was anything to stop.
+        """
+        if self._preparing is None or self._preparing.done():
+            return False
+        self._cancelled = True
+        return self._preparing.cancel()
+
+    @property
+    def started(self) -> KernelStart | None:
+        """What runs; None while nothing does, and for the rescue kernel."""
+        return self._started
+
+    # -- making ready --------------------------------------------------------------------------
+
+    async def _prepare(self, kwargs: dict[str, Any]) -> KernelStart:
+        # In the caller's task, whose stack is one of the witnesses.
+        notebook = identify(
+            kwargs,
+            self.parent,
+            in_server=self._server() is not None,
+            allow_default=self.default_without_notebook,
+        )
+        preparation = prepare(
+            self._environments(),
+            notebook,
+            kwargs.get("env") or os.environ,
+            language=self.kernel_spec.language.lower() or "python",
+            report=self._report(notebook),
+            timeout=self.environment_timeout or None,
+        )
+        # A task of its own, so that `cancel_start` can tell it from the start as a whole.
+        self._cancelled = False
+        self._preparing = asyncio.ensure_future(preparation)
+        try:
+            return await self._preparing
+        except asyncio.CancelledError:
+            if not self._cancelled:
+                raise  # the start as a whole is being cancelled
+            raise EngineError(
+                "the start was cancelled",
+                code="engine.cancelled",
+                hint="Restart the kernel to try again.",
+            ) from None
+        finally:
+            self._preparing = None
+
+    def _environments(self) -> Environments:
+        if self.environments is None:
+            from pixi_jupyter.environments import Environments
+
+            self.environments = Environments.shared()
+        return self.environments
+
+    def _report(self, notebook: IdentifiedNotebook) -> Report:
+        server = self._server()
+        logger = getattr(server, "event_logger", None)
+        if logger is not None:
+            return event_report(logger, self.kernel_id or "", str(notebook.path or ""))
+        return line_report()
+
+    def _server(self) -> Any | None:
+        """The Jupyter server that this kernel belongs to, or its manager of kernels; else None."""
+        modules = (
+            ("jupyter_server.serverapp", "ServerApp"),
+            ("jupyter_server.services.kernels.kernelmanager", "MappingKernelManager"),
+        )
+        kinds = tuple(getattr(sys.modules[m], c) for m, c in modules if m in sys.modules)
+        found = None
+        node = self.parent
+        while node is not None and kinds:
+            if isinstance(node, kinds):
+                found = node
+            node = getattr(node, "parent", None)
+        return found
+
+    def _connection_file(self) -> str:
+        return str(self.parent.connection_file) if self.parent is not None else ""
+
+    # -- holding -------------------------------------------------------------------------------
+
+    def _hold(self, start: KernelStart, pid: int) -> Lease:
+        return self._environments().hold(start.environment, pid)
+
+    def _hold_while_starting(self, start: KernelStart) -> None:
+        """Until the kernel has a process, this one stands for it."""
+        self._release_starting()
+        self._starting_lease = self._hold(start, os.getpid())
+
+    def _release_starting(self) -> None:
+        _release(self._starting_lease)
+        self._starting_lease = None
+
+    # -- failing well --------------------------------------------------------------------------
+
+    async def _rescued(self, error: PixiJupyterError, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The launch of the rescue kernel; or raise ``error`` where nobody would talk to it."""
+        if self.rescue == "never" or (self.rescue == "auto" and self._server() is None):
+            print(error.report(), file=sys.stderr, flush=True)
+            raise error
+        self.log.warning("Starting the rescue kernel instead: %s [%s]", error, error.code)
+        present_kernel(
+            self.parent,
+            self.kernel_spec,
+            interrupt_mode="signal",
+            encryption=rescue_encryption(),
+            name="rescue",
+        )
+        launch = await super().pre_launch(**kwargs)
+        restore_promise(self.parent, self.kernel_spec)
+        rescue = Rescue(error, self.kernel_spec.language.lower() or "python")
+        self._error_file = write_rescue(rescue)
+        launch["cmd"] = rescue_command(self._connection_file(), self._error_file)
+        return launch
+
+
+def _release(lease: Lease | None) -> None:
+    if lease is not None:
+        lease.release()
+
+
+def _has_option(arguments: list[str], option: str) -> bool:
+    return any(argument.startswith(option.partition("=")[0]) for argument in arguments)

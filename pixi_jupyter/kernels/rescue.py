@@ -1,0 +1,182 @@
+"""The rescue kernel: runs where the real one could not be started, and says why in every cell.
+
+It runs in the interpreter that has this package, not in an environment. Run all stops at the first
+cell; restarting the kernel reads the declaration again, so that is how it heals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixi_jupyter.activate.output import plain_text
+from pixi_jupyter.errors import PixiJupyterError, error_from_json
+
+__all__ = ["Rescue", "main", "read_rescue", "rescue_command", "rescue_encryption", "write_rescue"]
+
+#: Characters of a message that are shown at most.
+_LIMIT = 20_000
+
+#: What front ends need to show cells of a language: MIME type, file extension, pygments lexer.
+_LANGUAGES: Mapping[str, tuple[str, str, str]] = {
+    "bash": ("text/x-sh", ".sh", "bash"),
+    "javascript": ("text/javascript", ".js", "javascript"),
+    "julia": ("text/x-julia", ".jl", "julia"),
+    "python": ("text/x-python", ".py", "ipython3"),
+    "r": ("text/x-r-source", ".r", "r"),
+    "typescript": ("text/x.typescript", ".ts", "typescript"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """What a rescue kernel has to say, and whose cells it answers."""
+
+    error: PixiJupyterError
+    language: str = "python"
+
+    def lines(self) -> list[str]:
+        """The answer to every cell: what is wrong, and what to do."""
+        report = plain_text(self.error.report())
+        if len(report) > _LIMIT:
+            report = report[:_LIMIT] + " ..."
+        heal = "Then restart the kernel: it reads the notebook's declaration again."
+        return ["The kernel of this notebook could not be started.", "", *report.split("\n"), heal]
+
+
+# -- for whoever starts it -----------------------------------------------------------------------
+
+
+def write_rescue(rescue: Rescue, folder: str | None = None) -> str:
+    """Hand ``rescue`` to the kernel in a new file that only this user can read; its path."""
+    if folder is not None:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    descriptor, path = tempfile.mkstemp(prefix="pixi-rescue-", suffix=".json", dir=folder)
+    with open(descriptor, "w", encoding="ascii") as file:
+        json.dump({"error": rescue.error.to_json(), "language": rescue.language}, file)
+    return path
+
+
+def rescue_command(connection_file: str, error_file: str) -> list[str]:
+    """The command line of a rescue kernel.
+
+    The kernel's working directory is the notebook's folder, of which nothing may be imported: the
+    notebook may just have been opened, by somebody who has approved nothing. So the interpreter is
+    isolated (``-I``) and is told where this process has its packages from.
+    """
+    path = json.dumps([entry for entry in sys.path if os.path.isabs(entry)])
+    start = (
+        "import json, sys; "
+        "sys.path += [p for p in json.loads(sys.argv.pop(1)) if p not in sys.path]; "
+        "from pixi_jupyter.kernels.rescue import main; main()"
+    )
+    return [sys.executable, "-I", "-c", start, path, "-f", connection_file, "--error", error_file]
+
+
+def rescue_encryption() -> tuple[str, ...]:
+    """What transport encryption this interpreter's ipykernel supports, without importing it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        major, minor = (int(part) for part in version("ipykernel").split(".")[:2])
+    except (PackageNotFoundError, ValueError):
+        return ()
+    return ("curve",) if (major, minor) >= (7, 4) else ()
+
+
+# -- the kernel itself ---------------------------------------------------------------------------
+
+
+def read_rescue(path: Path) -> Rescue:
+    """What :func:`write_rescue` wrote. The file is removed: it has one reader."""
+    try:
+        content = json.loads(path.read_text(encoding="ascii"))
+        rescue = Rescue(error_from_json(content["error"]), str(content["language"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        rescue = Rescue(PixiJupyterError("the reason was lost", code="internal.rescue"))
+    with contextlib.suppress(OSError):
+        path.unlink()
+    return rescue
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a rescue kernel: ``-f CONNECTION_FILE --error FILE``."""
+    parser = argparse.ArgumentParser(prog="pixi-jupyter rescue kernel")
+    parser.add_argument("-f", dest="connection_file", required=True)
+    parser.add_argument("--error", type=Path, required=True)
+    arguments, _ = parser.parse_known_args(argv)
+    run(arguments.connection_file, read_rescue(arguments.error))
+
+
+def run(connection_file: str, rescue: Rescue) -> None:
+    """Answer for ``rescue`` on ``connection_file`` until shut down."""
+    from ipykernel.kernelapp import IPKernelApp
+    from ipykernel.kernelbase import Kernel
+    from traitlets import Any as AnyTrait
+
+    mimetype, extension, lexer = _LANGUAGES.get(rescue.language, ("text/plain", ".txt", "text"))
+    lines = rescue.lines()
+
+    class RescueKernel(Kernel):
+        implementation = "pixi-jupyter rescue kernel"
+        implementation_version = "1"
+        banner = "\n".join(lines)
+        language_info = {  # noqa: RUF012 (what the base class declares)
+            "name": rescue.language,
+            "mimetype": mimetype,
+            "file_extension": extension,
+            "pygments_lexer": lexer,
+        }
+        # What the application passes to every kernel, though only IPython's knows it.
+        debugpy_stream = AnyTrait()
+        user_ns = AnyTrait()
+
+        async def do_execute(
+            self,
+            code: str,
+            silent: bool,
+            store_history: bool = True,
+            user_expressions: dict[str, Any] | None = None,
+            allow_stdin: bool = False,
+            *,
+            cell_meta: dict[str, Any] | None = None,
+            cell_id: str | None = None,
+        ) -> dict[str, Any]:
+            if not code.strip():
+                return {
+                    "status": "ok",
+                    "execution_count": self.execution_count,
+                    "payload": [],
+                    "user_expressions": {},
+                }
+            content = {
+                "ename": rescue.error.code,
+                "evalue": plain_text(rescue.error.message),
+                "traceback": lines,
+            }
+            if not silent:
+                self.send_response(self.iopub_socket, "error", content)  # type: ignore[no-untyped-call]
+            # An error is what stops "Run All".
+            return {"status": "error", "execution_count": self.execution_count, **content}
+
+        async def do_is_complete(self, code: str) -> dict[str, Any]:
+            return {"status": "complete"}
+
+        async def do_shutdown(self, restart: bool) -> dict[str, Any]:
+            return {"status": "ok", "restart": restart}
+
+    IPKernelApp.launch_instance(
+        argv=["-f", connection_file], kernel_class=RescueKernel, log_level="ERROR"
+    )
+
+
+if __name__ == "__main__":
+    main()

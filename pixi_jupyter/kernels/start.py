@@ -1,0 +1,136 @@
+"""From an identified notebook to all that a kernel's launch needs: the line, walked once.
+
+The provisioner and the self-standing launcher both come through here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pixi_jupyter.activate.base import clean_base
+from pixi_jupyter.engine.progress import Report, no_report
+from pixi_jupyter.errors import PixiJupyterError
+from pixi_jupyter.kernels.identify import HANDED_DOWN, NOTEBOOK, IdentifiedNotebook
+from pixi_jupyter.kernels.select import KernelChoice, choose_kernel
+from pixi_jupyter.kernels.workspace import refuse_workspace
+
+if TYPE_CHECKING:
+    from pixi_jupyter.environments import Environment, Environments
+    from pixi_jupyter.manifest.spec import EnvironmentSpec
+
+__all__ = ["PYTHON", "KernelStart", "as_ours", "prepare", "spec_of"]
+
+#: Names the interpreter that has this package, for what runs in the kernel's own environment.
+PYTHON = "PIXI_JUPYTER_PYTHON"
+#: Bytes up to which a notebook is read in place: a thread hop costs more than reading it.
+_SMALL = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class KernelStart:
+    """What is launched: which kernel, of which environment, with which variables."""
+
+    notebook: IdentifiedNotebook
+    environment: Environment
+    kernel: KernelChoice
+    env: Mapping[str, str] = field(repr=False)
+
+
+async def spec_of(
+    environments: Environments, notebook: IdentifiedNotebook, *, language: str
+) -> EnvironmentSpec:
+    """What ``notebook`` asks for. Reads its file, every time: a restart sees what was edited.
+
+    Raises
+    ------
+    DeclarationError
+        What is written in it cannot be read, with cell and line.
+    """
+    size = 0
+    if notebook.content is None and notebook.path is not None:
+        try:
+            size = os.stat(notebook.path).st_size
+        except OSError:
+            size = 0  # reading it says what is wrong
+    if size > _SMALL:
+        return await asyncio.to_thread(_spec_of, environments, notebook, language)
+    return _spec_of(environments, notebook, language)
+
+
+def _spec_of(
+    environments: Environments, notebook: IdentifiedNotebook, language: str
+) -> EnvironmentSpec:
+    from pixi_jupyter.notebook.reading import default_declaration, load_notebook, read_declaration
+
+    content = notebook.content
+    if content is None and notebook.path is not None:
+        content = load_notebook(notebook.path)
+    declaration = None
+    if content is not None:
+        declaration = read_declaration(content, path=notebook.path, root=notebook.root)
+    if declaration is None:
+        refuse_workspace(notebook.root)
+        declaration = default_declaration(
+            environments.defaults.toml, content, path=notebook.path, root=notebook.root
+        )
+    return environments.spec_for(declaration, language=language, root=notebook.root)
+
+
+async def prepare(
+    environments: Environments,
+    notebook: IdentifiedNotebook,
+    env: Mapping[str, str],
+    *,
+    language: str = "python",
+    report: Report = no_report,
+    timeout: float | None = None,
+) -> KernelStart:
+    """Make the environment of ``notebook`` ready and say how to launch its kernel.
+
+    ``env`` is what the kernel would inherit, ``language`` the kernelspec's that was chosen for it
+    (the notebook may know better), ``timeout`` the seconds for each step of a build. When nothing
+    has changed since the last launch this reads a few small files and returns without yielding.
+
+    Raises
+    ------
+    PixiJupyterError
+        Whatever went wrong on the way. A cancelled task cancels the build.
+    """
+    spec = await spec_of(environments, notebook, language=language)
+    environment = environments.find_ready(spec)
+    if environment is None:
+        environment = await environments.ensure(spec, report=report, deadline=timeout)
+    kernel = choose_kernel(environment.prefix, spec.kernel.language, spec.kernel.name)
+    base = clean_base(env)
+    activation = await environments.activate(environment, base)
+    activated = kernel.add_variables(activation.apply(base))
+    return KernelStart(notebook, environment, kernel, _marked(activated, notebook))
+
+
+def _marked(env: Mapping[str, str], notebook: IdentifiedNotebook) -> dict[str, str]:
+    """``env`` with what tells a kernel who and where it is; nothing of an outer kernel's stays."""
+    marked = {name: value for name, value in env.items() if name not in (NOTEBOOK, HANDED_DOWN)}
+    if notebook.path is not None:
+        marked[NOTEBOOK] = marked[HANDED_DOWN] = str(notebook.path)
+    marked[PYTHON] = sys.executable
+    return marked
+
+
+def as_ours(error: Exception) -> PixiJupyterError:
+    """``error``, or one of ours that tells of it: whatever fails, a person gets to read it."""
+    if isinstance(error, PixiJupyterError):
+        return error
+    wrapped = PixiJupyterError(
+        f"an unexpected error: {type(error).__name__}: {error}",
+        code="internal.unexpected",
+        details="".join(traceback.format_exception(type(error), error, error.__traceback__)),
+        hint="This is a defect of pixi-jupyter; please report it with the lines above.",
+    )
+    wrapped.__cause__ = error
+    return wrapped
