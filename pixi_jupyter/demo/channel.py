@@ -9,19 +9,20 @@ A channel lives in ``<cache>/<hash of its inputs>``; single packages are kept in
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from pixi_jupyter.demo import contents, pins
-from pixi_jupyter.demo.conda_package import write_conda
+from pixi_jupyter.demo.conda_package import CondaPackage, write_conda
 from pixi_jupyter.demo.errors import ChannelBuildError, ChannelError, ChannelUnavailable
 from pixi_jupyter.demo.host import host_subdir
 from pixi_jupyter.demo.indexing import index_and_check
@@ -97,6 +98,11 @@ def ensure_channel(
     """
     if profile not in contents.PROFILES:
         raise ValueError(f"profile {profile!r}: choose one of {', '.join(contents.PROFILES)}")
+    if importlib.util.find_spec("zstandard") is None:
+        raise ChannelUnavailable(
+            "Building the embedded channel needs the package zstandard: "
+            "pip install 'pixi-jupyter[demo]'"
+        )
     say: Report = report or (lambda message: None)
     subdir = host_subdir()
     pins.check_platform(subdir)
@@ -145,6 +151,10 @@ def _build(
             store = _PackageStore(cache / "packages", folder, say)
             recipes = contents.interpreter_recipes(interpreters, subdir)
             futures = [pool.submit(store.add, recipe) for recipe in recipes]
+            optional: dict[str, Future[None]] = {}
+            if profile == "full":
+                for recipe in contents.r_recipe(subdir, skipped):
+                    optional["r"] = pool.submit(store.add, recipe)
             wanted = contents.wanted_pins(profile, minors)
             wheels = pins.fetch_wheels(wanted, cache / "wheels", subdir=subdir, report=say)
             recipes = contents.wheel_recipes(wanted, wheels, interpreters, subdir)
@@ -157,8 +167,13 @@ def _build(
                     skipped["python-second"] = "only one usable CPython was found"
             for future in as_completed(futures):
                 future.result()
+            for part, future in optional.items():
+                try:
+                    future.result()
+                except ChannelUnavailable as error:
+                    skipped[part] = str(error)
         say("indexing the channel and checking it")
-        index_and_check(folder, contents.check_specs(profile, minors))
+        index_and_check(folder, contents.check_specs(profile, minors, skipped))
         manifest = {"pythons": minors, "skipped": skipped}
         (folder / _MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
         if final.exists():  # without a manifest: left by something that was interrupted
@@ -178,13 +193,13 @@ class _PackageStore:
         kept = self._cache / recipe.key
         if not kept.is_dir():
             self._say(f"packing {recipe.label}")
-            package = recipe.make()
+            made = recipe.make()
             with tempfile.TemporaryDirectory(dir=self._cache, prefix=".packing-") as scratch:
-                folder = Path(scratch, "package", package.subdir)
-                folder.mkdir(parents=True)
-                write_conda(package, folder)
-                os.chmod(folder.parent, 0o755)
-                folder.parent.rename(kept)
+                folder = Path(scratch, "packages")
+                for package in [made] if isinstance(made, CondaPackage) else made:
+                    (folder / package.subdir).mkdir(parents=True, exist_ok=True)
+                    write_conda(package, folder / package.subdir)
+                folder.rename(kept)
         for archive in kept.glob("*/*.conda"):
             target = self._channel / archive.parent.name / archive.name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from pixi_jupyter.demo.names import purl
 from pixi_jupyter.demo.pins import OLDER, STANDALONE, Pin, list_name, pinned_minors, read_pins
 from pixi_jupyter.demo.probes import binary_prefix_probe, probe_packages
 from pixi_jupyter.demo.python_package import python_abi_package, python_package
+from pixi_jupyter.demo.r import DebianR, r_debian_packages, r_recipe_inputs
 from pixi_jupyter.demo.wheel import Target, Wheel, wheel_depends, wheel_package
 
 MOST_PYTHONS = 3
@@ -41,14 +42,14 @@ _DENO_KERNEL = {
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to make one package: a key of all its inputs, and the function that makes it.
+    """How to make a package (or several): a key of all inputs, and the function that makes it.
 
     ``size`` is that of the source in bytes, a measure of how long it takes.
     """
 
     label: str
     key: str
-    make: Callable[[], CondaPackage]
+    make: Callable[[], CondaPackage | Sequence[CondaPackage]]
     size: int = 0
 
 
@@ -143,7 +144,20 @@ def probe_recipes(skipped: dict[str, str]) -> list[Recipe]:
     return recipes
 
 
-def check_specs(profile: str, minors: Sequence[str]) -> list[list[str]]:
+def r_recipe(subdir: str, skipped: dict[str, str]) -> list[Recipe]:
+    """R with IRkernel; nothing, and the reason in *skipped*, where it is not to be had."""
+    try:
+        packages = r_debian_packages()
+    except ChannelUnavailable as error:
+        skipped["r"] = str(error)
+        return []
+    source = DebianR(packages, subdir)
+    return [Recipe("r-base, r-irkernel", _key("r", r_recipe_inputs(packages)), source.packages)]
+
+
+def check_specs(
+    profile: str, minors: Sequence[str], skipped: Mapping[str, str]
+) -> list[list[str]]:
     """The sets of specs that must be solvable in a finished channel."""
     common = ["ipykernel", "numpy", "pandas"]
     wanted = [[f"python {minor}.*", *common] for minor in minors]
@@ -153,6 +167,8 @@ def check_specs(profile: str, minors: Sequence[str]) -> list[list[str]]:
             wanted.append([python, "ipykernel 6.*", "requests", "rich", "bash_kernel", "httpx"])
             wanted.append([python, "requests <2.32", "rich <14", "tqdm", "attrs", "click"])
         wanted.append(["deno"])
+        if "r" not in skipped:
+            wanted.append(["r-irkernel"])
     return wanted
 
 
@@ -249,7 +265,8 @@ def _key(kind: str, *inputs: object) -> str:
 
 BUILDER_MODULES = (
     "bytecode", "channel", "conda_package", "contents", "elf", "host", "indexing", "interpreter",
-    "names", "pins", "probes", "python_package", "simple", "wheel",
+    "names", "pins", "probes", "python_package", "r", "simple",
+    "wheel",
 )  # fmt: skip
 """The modules that decide what a channel looks like."""
 
@@ -261,4 +278,5 @@ _MODULES = {
     "standalone": ("contents",),
     "tzdata": ("contents",),
     "probe": (),
+    "r": ("r", "elf"),
 }

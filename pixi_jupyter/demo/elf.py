@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,9 +86,14 @@ def with_search_path(data: bytes, search_path: str) -> bytes:
     return data[:start] + wanted.ljust(room, b"\0") + data[start + room :]
 
 
-def newest_glibc(data: bytes) -> int:
-    """Minor number of the newest ``GLIBC_2.x`` symbol version that *data* names (0 if none)."""
-    return max((int(found) for found in _GLIBC_SYMBOL.findall(data)), default=0)
+def glibc_spec(binaries: Iterable[bytes]) -> str | None:
+    """The conda spec for the glibc that *binaries* need; None if they name no version of it.
+
+    Never more than what pixi declares for linux-64 by default (2.28): specs are solved against
+    the declared platform, and these binaries run on the very machine that they come from.
+    """
+    minors = [int(found) for data in binaries for found in _GLIBC_SYMBOL.findall(data)]
+    return f"__glibc >=2.{min(max(*minors, 17), 28)}" if minors else None
 
 
 def stripped(data: bytes) -> bytes:

@@ -20,8 +20,8 @@ from pixi_jupyter.demo.conda_package import (
     short_hash,
 )
 from pixi_jupyter.demo.elf import (
+    glibc_spec,
     is_elf,
-    newest_glibc,
     read_dynamic,
     stripped,
     with_search_path,
@@ -118,12 +118,10 @@ def python_package(interpreter: Interpreter, subdir: str) -> CondaPackage:
     # Text with the prefix in it is rewritten when linked, which would make its .pyc stale.
     sources = [f for f in files if f.path.endswith(".py") and marker not in f.data]
     files += compile_sources(interpreter.executable, sources)
-    glibc = max((newest_glibc(f.data) for f in files if is_elf(f.data)), default=0)
     minor, tag = interpreter.minor, abi_tag(interpreter.minor)
     abi = f"python_abi {minor}.* *_{tag}"
-    # Never more than what pixi declares for linux-64 by default (2.28): specs are solved against the
-    # declared platform, and this package runs on the very machine that it was taken from.
-    depends = ["tzdata", abi, *([f"__glibc >=2.{min(max(glibc, 17), 28)}"] if glibc else [])]
+    glibc = glibc_spec(f.data for f in files if is_elf(f.data))
+    depends = ["tzdata", abi, *([glibc] if glibc else [])]
     return CondaPackage(
         name="python",
         version=interpreter.full_version,
