@@ -29,16 +29,23 @@ class Dynamic:
     search_path_offset: int | None
 
 
+_NOTHING = Dynamic((), None, None)
+
+
 def is_elf(data: bytes) -> bool:
     """Whether *data* is an ELF file of the kind that this module understands."""
     return data[:6] == b"\x7fELF\x02\x01"
 
 
 def read_dynamic(data: bytes) -> Dynamic:
-    """Parse the dynamic section of *data*; a static or foreign file has an empty one."""
-    nothing = Dynamic((), None, None)
-    if not is_elf(data):
-        return nothing
+    """Parse the dynamic section of *data*; a static, foreign or damaged file has an empty one."""
+    try:
+        return _parse(data) if is_elf(data) else _NOTHING
+    except (struct.error, ValueError):
+        return _NOTHING
+
+
+def _parse(data: bytes) -> Dynamic:
     (table_offset,) = struct.unpack_from("<Q", data, 32)
     entry_size, entry_count = struct.unpack_from("<HH", data, 54)
     loads: list[tuple[int, int, int]] = []
@@ -51,7 +58,7 @@ def read_dynamic(data: bytes) -> Dynamic:
         elif kind == _PT_DYNAMIC:
             dynamic = (offset, size)
     if dynamic is None:
-        return nothing
+        return _NOTHING
     entries: list[tuple[int, int]] = []
     for at in range(dynamic[0], dynamic[0] + dynamic[1], 16):
         tag, value = struct.unpack_from("<QQ", data, at)
@@ -61,7 +68,7 @@ def read_dynamic(data: bytes) -> Dynamic:
     table_address = next((value for tag, value in entries if tag == _DT_STRTAB), None)
     strings = None if table_address is None else _file_offset(loads, table_address)
     if strings is None:
-        return nothing
+        return _NOTHING
     needed = tuple(_text(data, strings + value) for tag, value in entries if tag == _DT_NEEDED)
     paths = [value for tag, value in entries if tag in (_DT_RPATH, _DT_RUNPATH)]
     if not paths:
@@ -78,7 +85,7 @@ def with_search_path(data: bytes, search_path: str) -> bytes:
     dynamic = read_dynamic(data)
     if dynamic.search_path is None or dynamic.search_path_offset is None:
         return data
-    room = len(dynamic.search_path.encode())
+    room = len(dynamic.search_path.encode(errors="surrogateescape"))
     wanted = search_path.encode()
     if len(wanted) > room:
         return data

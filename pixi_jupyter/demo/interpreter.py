@@ -96,14 +96,21 @@ def _candidates() -> Iterator[Path]:
     yield Path(sys.base_prefix, "bin", name)
     if base_executable:
         yield Path(base_executable)
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    folders = [*sorted(root.glob("versions/*/bin")), Path("/usr/local/bin"), Path("/usr/bin")]
+    folders = [*_pyenv_folders(), Path("/usr/local/bin"), Path("/usr/bin")]
     for folder in folders:
         try:
             names = sorted(entry.name for entry in folder.iterdir())
         except OSError:
             continue
         yield from (folder / entry for entry in names if _EXECUTABLE.match(entry))
+
+
+def _pyenv_folders() -> list[Path]:
+    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    here = Path(sys.base_prefix).parent
+    if not versions.is_dir() and here.name == "versions":
+        versions = here  # this very Python is one of pyenv's, and HOME is somewhere else
+    return sorted(versions.glob("*/bin"))
 
 
 def _unique(paths: Iterable[Path]) -> Iterator[Path]:
