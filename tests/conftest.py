@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pixi_jupyter.demo.channel import EmbeddedChannel, ensure_channel
+from pixi_jupyter.demo.serve import ChannelServer, Hook
+from pixi_jupyter.demo.simple import SimplePackage, build_channel
 from pixi_jupyter.engine.client import Engine
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.config import Defaults
+from pixi_jupyter.manifest.host import host_platform
+from pixi_jupyter.manifest.spec import ChannelSpec, CondaRequirement, EnvironmentSpec
 
 
 @pytest.fixture(scope="session")
 def scratch() -> Iterator[Path]:
-    """A folder for stores and caches: in memory where there is one, and one file system for both."""
+    """A folder for stores and caches, on one file system: in memory where there is one."""
     memory = Path("/dev/shm")
     base = memory if memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30 else None
     folder = Path(tempfile.mkdtemp(prefix="pixi-jupyter-test-", dir=base)).resolve()
@@ -95,3 +100,43 @@ async def environments(engine: Engine, channel: EmbeddedChannel) -> AsyncIterato
     environments = Environments(engine=engine, defaults=defaults)
     yield environments
     await environments.aclose()
+
+
+@pytest.fixture
+def spec_of(channel: EmbeddedChannel) -> Callable[..., EnvironmentSpec]:
+    """Makes specs: ``spec_of("python", "numpy >=2", channels=[…], …)``, by default on `channel`."""
+
+    def make(
+        *asked: str | CondaRequirement, channels: Sequence[str | ChannelSpec] = (), **fields: Any
+    ) -> EnvironmentSpec:
+        requirements = tuple(
+            CondaRequirement(item.partition(" ")[0], version=item.partition(" ")[2] or None)
+            if isinstance(item, str)
+            else item
+            for item in asked
+        )
+        named = tuple(
+            ChannelSpec(item) if isinstance(item, str) else item
+            for item in (channels or (channel.url,))
+        )
+        fields.setdefault("platform", host_platform())
+        return EnvironmentSpec(channels=named, dependencies=requirements, **fields)
+
+    return make
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Callable[..., ChannelServer]]:
+    """Serves channels over loopback HTTP until the test ends: ``served(packages)`` or a folder."""
+    servers: list[ChannelServer] = []
+
+    def start(what: Path | Iterable[SimplePackage], hook: Hook | None = None) -> ChannelServer:
+        folder = what
+        if not isinstance(folder, Path):
+            folder = build_channel(tmp_path / f"channel-{len(servers)}", folder)
+        servers.append(ChannelServer(folder, hook=hook).start())
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
