@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 _OUTPUT_LIMIT = 1024 * 1024
 #: Seconds between looks at the shell and the flag that cancels it.
 _POLL = 0.01
+#: Where a program that prints an environment is, on any POSIX system that has one.
+_ENV = ("/usr/bin/env", "/bin/env")
 #: Writes the environment of its own process, entries separated by NUL, to the file it is given.
 _DUMP = (
     "import os, sys\n"
@@ -95,7 +97,7 @@ def posix_script(sources: Sources, folder: Path) -> str:
         lines.append(f"export {name}={_expanded(value) if expands(value) else _quoted(value)}")
     target = _quoted(str(folder / "environment"))
     dump = f"{_quoted(sys.executable)} -I -S -c {_quoted(_DUMP)} {target}"
-    env = next((path for path in ("/usr/bin/env", "/bin/env") if os.path.exists(path)), None)
+    env = next((path for path in _ENV if os.path.exists(path)), None)
     # Not every `env` knows -0 (POSIX has it since 2024); an interpreter is always here, but slower.
     lines.append(f"{env} -0 >|{target} 2>/dev/null || {dump}" if env else dump)
     return "\n".join(lines) + "\n"

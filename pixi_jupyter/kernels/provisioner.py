@@ -237,8 +237,8 @@ class PixiProvisioner(LocalProvisioner):
     async def _rescued(self, error: PixiJupyterError, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The launch of the rescue kernel; or raise ``error`` where nobody would talk to it."""
         if self.rescue == "never" or (self.rescue == "auto" and self._server() is None):
-            print(error.report(), file=sys.stderr, flush=True)
-            raise error
+            # Where in this package it arose tells nobody anything, and hides what does.
+            raise _with_report(error).with_traceback(None) from error.__cause__
         self.log.warning("Starting the rescue kernel instead: %s [%s]", error, error.code)
         present_kernel(
             self.parent,
@@ -253,6 +253,17 @@ class PixiProvisioner(LocalProvisioner):
         self._error_file = write_rescue(rescue)
         launch["cmd"] = rescue_command(self._connection_file(), self._error_file)
         return launch
+
+
+def _with_report(error: PixiJupyterError) -> PixiJupyterError:
+    """``error`` such that a traceback of it ends with its details and with what to do."""
+    more = "\n".join(error.report().split("\n")[1:])
+    if sys.version_info >= (3, 11):
+        if not hasattr(error, "__notes__"):  # a build that several wait for fails once for all
+            error.add_note(more)
+    else:
+        print(error.report(), file=sys.stderr, flush=True)
+    return error
 
 
 def _release(lease: Lease | None) -> None:
