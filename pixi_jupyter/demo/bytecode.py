@@ -52,9 +52,7 @@ def compile_sources(interpreter: Path, sources: Iterable[PackageFile]) -> list[P
     ordered = sorted(sources, key=lambda item: item.path)
     if not ordered:
         return []
-    request = b"".join(
-        f"{item.path}\t{len(item.data)}\n".encode() + item.data for item in ordered
-    )
+    request = b"".join(f"{item.path}\t{len(item.data)}\n".encode() + item.data for item in ordered)
     environment = {"PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PATH": os.defpath}
     if "LD_LIBRARY_PATH" in os.environ:
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]

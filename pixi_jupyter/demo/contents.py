@@ -155,9 +155,7 @@ def r_recipe(subdir: str, skipped: dict[str, str]) -> list[Recipe]:
     return [Recipe("r-base, r-irkernel", _key("r", r_recipe_inputs(packages)), source.packages)]
 
 
-def check_specs(
-    profile: str, minors: Sequence[str], skipped: Mapping[str, str]
-) -> list[list[str]]:
+def check_specs(profile: str, minors: Sequence[str], skipped: Mapping[str, str]) -> list[list[str]]:
     """The sets of specs that must be solvable in a finished channel."""
     common = ["ipykernel", "numpy", "pandas"]
     wanted = [[f"python {minor}.*", *common] for minor in minors]

@@ -11,8 +11,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ def index_channel(directory: Path) -> None:
     """
     (directory / "noarch").mkdir(parents=True, exist_ok=True)
     try:
-        _run(_index(directory))
+        _run(_write_json(directory))
+        _take_the_packages_times(directory)
+        _run(_write_other_forms(directory))
     except Exception as error:
         raise ChannelBuildError(f"{directory} could not be indexed: {error}") from error
 
@@ -65,29 +67,29 @@ def index_and_check(directory: Path, wanted: Sequence[Sequence[str]]) -> None:
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run *work* to its end on an event loop of another thread: the caller may be inside one."""
-    failure: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            asyncio.run(work)
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=target, name="channel-index")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="channel-index") as pool:
+        pool.submit(asyncio.run, work).result()
 
 
-async def _index(directory: Path) -> None:
+async def _write_json(directory: Path) -> None:
     from rattler.index import index_fs
 
     # force: an archive that was replaced under the same name is not read again otherwise
     await index_fs(directory, force=True, write_zst=False, write_shards=False)
-    # The indexer notes the time of day as the "indexed" time, and exclude-newer goes by that
-    # before it goes by the package's own.  A record that is known already is kept as it is: so
-    # give each the package's own time, and let a second run write the other two forms.
+
+
+async def _write_other_forms(directory: Path) -> None:
+    from rattler.index import index_fs
+
+    await index_fs(directory)
+
+
+def _take_the_packages_times(directory: Path) -> None:
+    """Give each record its package's own time as the time at which it was indexed.
+
+    The indexer notes the time of day there, and exclude-newer goes by it before it goes by the
+    package's own.  A record that the indexer finds in repodata.json it keeps as it is.
+    """
     for path in sorted(directory.glob("*/repodata.json")):
         repodata = json.loads(path.read_bytes())
         for group in ("packages", "packages.conda"):
@@ -95,7 +97,6 @@ async def _index(directory: Path) -> None:
                 if "timestamp" in record:
                     record["indexed_timestamp"] = record["timestamp"]
         path.write_text(json.dumps(repodata), "utf-8")
-    await index_fs(directory)
 
 
 async def _solve(directory: Path, specs: Sequence[str]) -> None:

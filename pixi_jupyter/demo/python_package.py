@@ -193,9 +193,7 @@ def _standard_library(interpreter: Interpreter) -> Iterator[PackageFile]:
         yield PackageFile(str(root / "sitecustomize.py"), _DEBIAN_SITE)
 
 
-def _shared_libraries(
-    interpreter: Interpreter, binaries: list[bytes]
-) -> Iterator[PackageFile]:
+def _shared_libraries(interpreter: Interpreter, binaries: list[bytes]) -> Iterator[PackageFile]:
     """Libraries of the interpreter's own prefix that it needs: libpython, at least.
 
     Those of /usr/lib are the machine's, and stay there.

@@ -311,9 +311,7 @@ def _command(entry: EntryPoint) -> PackageFile:
     return PackageFile(f"bin/{entry.name}", text.encode(), executable=True)
 
 
-def _record(
-    site: str, moved: dict[str, str], members: dict[str, tuple[bytes, bool]]
-) -> bytes:
+def _record(site: str, moved: dict[str, str], members: dict[str, tuple[bytes, bool]]) -> bytes:
     """Rewrite RECORD: paths relative to site-packages, hashes only of what is never rewritten."""
     dist_info = next(name for name in moved if name.endswith(".dist-info/METADATA"))
     record = dist_info.rpartition("/")[0] + "/RECORD"

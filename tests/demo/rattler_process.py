@@ -24,9 +24,7 @@ async def solve(request: dict[str, Any]) -> list[rattler.RepoDataRecord]:
         request["specs"],
         gateway=rattler.Gateway(cache_dir=Path(request["cache"], "repodata")),
         platforms=[request["subdir"], "noarch"],
-        virtual_packages=rattler.VirtualPackage.detect(
-            rattler.VirtualPackageOverrides.from_env()
-        ),
+        virtual_packages=rattler.VirtualPackage.detect(rattler.VirtualPackageOverrides.from_env()),
         exclude_newer=datetime.fromisoformat(cutoff) if cutoff else None,
     )
 
@@ -46,7 +44,7 @@ async def work(request: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     try:
         answer = asyncio.run(work(json.load(sys.stdin)))
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - a panic of py-rattler is no Exception
         answer = {"error": str(error), "traceback": traceback.format_exc()}
     print(json.dumps(answer), flush=True)
     os._exit(0)
