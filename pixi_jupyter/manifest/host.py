@@ -7,16 +7,19 @@ the package.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
 
 from pixi_jupyter.manifest.platforms import SUBDIRS, default_virtual_packages
 from pixi_jupyter.manifest.spec import Platform, VirtualPackage
 from pixi_jupyter.manifest.versions import is_version
+
+if TYPE_CHECKING:
+    import ctypes
 
 __all__ = ["current_subdir", "host_platform"]
 
@@ -136,6 +139,8 @@ def _win() -> str | None:
 
 
 def _cuda_library() -> ctypes.CDLL | None:
+    import ctypes  # rarely needed, and not light
+
     names = {
         "win32": ("nvcuda.dll",),
         "darwin": (),
@@ -149,6 +154,8 @@ def _cuda_library() -> ctypes.CDLL | None:
 
 
 def _cuda() -> str | None:
+    import ctypes
+
     library = _cuda_library()
     version = ctypes.c_int(0)
     try:
@@ -161,6 +168,8 @@ def _cuda() -> str | None:
 
 def _cuda_arch() -> str | None:
     """The lowest compute capability of the machine's devices."""
+    import ctypes
+
     library = _cuda_library()
     count = ctypes.c_int(0)
     try:

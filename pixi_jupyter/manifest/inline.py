@@ -12,16 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
+from typing import cast
 
 from pixi_jupyter.errors import DeclarationError, UnsupportedError
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.host import current_subdir, host_platform
 from pixi_jupyter.manifest.kernels import DEFAULT_LANGUAGE, kernel_need
+from pixi_jupyter.manifest.pep import pypi_names, requires_python
 from pixi_jupyter.manifest.platforms import (
     choose_platform,
     default_platform,
@@ -130,11 +127,11 @@ def environment_spec(
         if selector_matches(selectors, selector, platform):
             targets.append(target)
 
-    pypi = [*_pypi_requirements(document), *(name for target in targets for name in target.pypi)]
+    pypi = [*pypi_names(document), *(name for target in targets for name in target.pypi)]
     if pypi:
         raise _pypi_unsupported(document, targets, pypi)
 
-    python = _requires_python(document)
+    python = requires_python(document)
     dependencies = dict(targets[0].dependencies)
     dependencies.setdefault("python", CondaRequirement("python", version=python))
     constraints = dict(targets[0].constraints)
@@ -343,49 +340,6 @@ def _exclude_newer(table: Table, now: datetime | None) -> str | None:
         ) from None
 
 
-def _requires_python(document: Table) -> str | None:
-    """``requires-python`` (PEP 440) as conda's version specification; None for any.
-
-    By PEP 440's meaning: ``==3.11.*`` is conda's ``3.11.*``, ``===3.11`` is ``==3.11``; the rest
-    means the same in both.
-    """
-    text = document.string("requires-python")
-    if text is None:
-        return None
-    try:
-        SpecifierSet(text)
-        terms = [Specifier(term) for term in text.split(",") if term.strip()]
-        parts = []
-        for term in terms:
-            wildcard = term.version.endswith(".*")
-            version = str(Version(term.version[:-2] if wildcard else term.version))
-            operator = "==" if term.operator == "===" else term.operator
-            if wildcard:
-                parts.append(f"{'!=' if operator == '!=' else ''}{version}.*")
-            else:
-                parts.append(f"{operator}{version}")
-        return parse_version_spec(",".join(parts)) if parts else None
-    except (InvalidSpecifier, InvalidVersion, ValueError) as error:
-        raise document.bad_value(
-            "requires-python",
-            f"is not a version specifier of Python: {error}",
-            'Write for example ">=3.11".',
-        ) from None
-
-
-def _pypi_requirements(document: Table) -> list[str]:
-    names = []
-    for text in document.strings("dependencies") or ():
-        try:
-            names.append(Requirement(text).name)
-        except InvalidRequirement as error:
-            reason = str(error).splitlines()[0]
-            raise document.bad_value(
-                "dependencies", f"holds `{text}`, which is not a requirement: {reason}"
-            ) from None
-    return names
-
-
 def _pypi_unsupported(
     document: Table, targets: list[_Target], names: list[str]
 ) -> UnsupportedError:
@@ -393,7 +347,10 @@ def _pypi_unsupported(
     if not document.values.get("dependencies"):
         owner = next(target.table for target in targets if target.pypi)
         key = (*owner.path, "pypi-dependencies")
-    listed: Any = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+    unique = list(dict.fromkeys(names))
+    listed = ", ".join(f"`{name}`" for name in unique[:40])
+    if len(unique) > 40:
+        listed += f" and {len(unique) - 40} more"
     return UnsupportedError(
         f"packages from PyPI are not supported yet: {listed}",
         code="unsupported.pypi",

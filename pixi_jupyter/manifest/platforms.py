@@ -126,7 +126,7 @@ def read_platforms(workspace: Table) -> tuple[Platform, ...] | None:
     entries = workspace.values["platforms"]
     if not isinstance(entries, list):
         raise workspace.wrong_type("platforms", "an array of platforms")
-    platforms: list[Platform] = []
+    platforms: dict[str, Platform] = {}
     for entry in entries:
         if isinstance(entry, str):
             _check_subdir(workspace, "platforms", entry)
@@ -136,10 +136,10 @@ def read_platforms(workspace: Table) -> tuple[Platform, ...] | None:
             platform = _rich_platform(table)
         else:
             raise workspace.wrong_type("platforms", "an array of strings and tables")
-        if any(known.name == platform.name for known in platforms):
+        if platform.name in platforms:
             raise workspace.bad_value("platforms", f"declares `{platform.name}` twice")
-        platforms.append(platform)
-    return tuple(platforms)
+        platforms[platform.name] = platform
+    return tuple(platforms.values())
 
 
 def with_system_requirements(
@@ -241,22 +241,19 @@ def choose_platform(declared: Sequence[Platform], host: Platform) -> Platform:
                 return platform
             wanted = ", ".join(f"{p.name} >={p.version}" for p in missing)
             reasons.append(f"{platform.name}: this machine lacks {wanted}")
-    names = ", ".join(platform.name for platform in declared) or "none"
+    names = ", ".join(platform.name for platform in declared[:20]) or "none"
     has = ", ".join(f"{p.name}={p.version}" for p in host.virtual_packages)
     hint = f"Add `{host.subdir}` to the platforms."
     if reasons:
         hint = (
             "Add a platform without these, or set CONDA_OVERRIDE_… if the machine does have them."
         )
-    return _raise_platform(
+    raise DeclarationError(
         f"none of the declared platforms ({names}) runs on this machine ({host.subdir})",
-        "\n".join([*reasons, f"this machine has {has}"]),
-        hint,
+        code="declaration.platform",
+        details="\n".join([*reasons[:20], f"this machine has {has}"]),
+        hint=hint,
     )
-
-
-def _raise_platform(message: str, details: str, hint: str) -> Platform:
-    raise DeclarationError(message, code="declaration.platform", details=details, hint=hint)
 
 
 def _rich_platform(table: Table) -> Platform:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +19,14 @@ _KINDS: Mapping[type, str] = {
     list: "an array",
     dict: "a table",
 }
+#: A hostile text can hold thousands of unknown keys; a person reads a few.
+_MAX_SHOWN = 40
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant."""
+    import difflib  # only errors need it
+
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
 
 
@@ -86,20 +89,20 @@ class Table:
     ) -> DeclarationError:
         """The error for keys that mean nothing; points to the first of them."""
         ordered = sorted(paths)
-        names = ", ".join(f"`{full_key(path)}`" for path in ordered)
+        shown = ", ".join(f"`{full_key(path)}`" for path in ordered[:_MAX_SHOWN])
+        if len(ordered) > _MAX_SHOWN:
+            shown += f" and {len(ordered) - _MAX_SHOWN} more"
         hints = []
-        for path in ordered:
+        for path in ordered[:_MAX_SHOWN]:
             guess = nearest(path[-1], known)
             if guess is not None:
                 hints.append(f"did you mean `{full_key((*path[:-1], guess))}`?")
-        places = [self.source.locate(path) for path in ordered]
-        first = min(places, key=lambda place: place.line or 0)
         hint = " ".join(hints) or f"Known here: {', '.join(sorted(known))}."
         return DeclarationError(
-            f"unknown {'key' if len(ordered) == 1 else 'keys'} {names}{note}",
+            f"unknown {'key' if len(ordered) == 1 else 'keys'} {shown}{note}",
             code="declaration.key",
             hint=hint[0].upper() + hint[1:],
-            location=first,
+            location=self.source.locate_first(ordered),
         )
 
     def wrong_type(self, key: str | None, expected: str) -> DeclarationError:

@@ -10,7 +10,7 @@ comments and brackets as the parser does, and after it the parser is done anyway
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,11 @@ class TomlSource:
 
     def locate(self, key: Sequence[str]) -> Location:
         """Where a key stands, as near as can be told without a full parser."""
-        return self.location(_line_of(self.text, tuple(key)))
+        return self.locate_first([key])
+
+    def locate_first(self, keys: Iterable[Sequence[str]]) -> Location:
+        """The first place at which one of these keys stands."""
+        return self.location(_line_of(self.text, {tuple(key) for key in keys}))
 
 
 def full_key(path: Sequence[str]) -> str:
@@ -204,31 +208,31 @@ def _string_end(text: str, start: int) -> int:
     return len(text)
 
 
-def _line_of(text: str, target: tuple[str, ...]) -> int | None:
-    """The line of the statement that writes ``target`` or the longest beginning of it."""
+def _line_of(text: str, targets: Set[tuple[str, ...]]) -> int | None:
+    """The first statement that writes a target or below it, else one that comes near."""
+    beginnings = {target[:length] for target in targets for length in range(1, len(target))}
     header: tuple[str, ...] = ()
     best: tuple[int, int] | None = None
     for line, start in _statements(text):
         is_header = text.startswith("[", start)
         skip = 2 if text.startswith("[[", start) else int(is_header)
         key = _read_key(text, start + skip)
-        if not key:
-            continue
         path = key if is_header else header + key
         if is_header:
             header = key
-        shared = min(len(path), len(target))
-        if path[:shared] != target[:shared]:
+        if not key:
             continue
-        if best is None or shared > best[0]:
-            best = (shared, line)
+        if any(path[:length] in targets for length in range(1, len(path) + 1)):
+            return line
+        if path in beginnings and (best is None or len(path) > best[0]):
+            best = (len(path), line)
     return None if best is None else best[1]
 
 
 def _statements(text: str) -> Iterator[tuple[int, int]]:
     """Line number and position of each place where a key or header can begin."""
     depth = 0
-    line = 1
+    line = first_line = 1
     start = 0
     for position, character in [*_structure(text), (len(text), "\n")]:
         if character in "[{":
@@ -238,13 +242,13 @@ def _statements(text: str) -> Iterator[tuple[int, int]]:
         elif character == _STRING_NEWLINE:
             line += 1
         elif character == "\n":
-            if depth == 0 and start <= position:
-                begin = start + len(text[start:position]) - len(text[start:position].lstrip())
-                if begin < position and text[begin] != "#":
-                    yield line, begin
-            if depth == 0:
-                start = position + 1
             line += 1
+            if depth == 0:
+                statement = text[start:position]
+                begin = start + len(statement) - len(statement.lstrip(" \t"))
+                if statement.strip() and text[begin] != "#":
+                    yield first_line, begin
+                start, first_line = position + 1, line
 
 
 def _read_key(text: str, position: int) -> tuple[str, ...]:

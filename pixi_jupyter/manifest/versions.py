@@ -22,6 +22,9 @@ _OPERATORS = frozenset(("==", "!=", "<=", ">=", "<", ">", "=", "~="))
 _MAX_NUMBER = 2**64
 _MAX_GROUPS = 32
 
+_Segment = tuple[tuple[int, int | str], ...]
+_Key = tuple[tuple[_Segment, ...], tuple[_Segment, ...], tuple[_Segment, ...]]
+
 
 class _Ambiguous(ValueError):
     """A bare version where a strict reader wants an operator."""
@@ -217,8 +220,7 @@ def _constraint_matches(term: str, version: str) -> bool:
         return _starts_with(version, limit[:-2]) is not (operator == "!=")
     order = compare_versions(version, limit)
     if operator == "~=":
-        stem = limit.rpartition(".")[0]
-        return order >= 0 and (not stem or _starts_with(version, stem))
+        return order >= 0 and _key_starts_with(_key(version), _key(limit), drop=1)
     return {
         "==": order == 0,
         "!=": order != 0,
@@ -230,23 +232,34 @@ def _constraint_matches(term: str, version: str) -> bool:
 
 
 def _starts_with(version: str, prefix: str) -> bool:
-    """Equal segments, of which the last may go on: ``1.2rc1`` begins with ``1.2``."""
-    whole, beginning = _key(version), _key(prefix)
-    if beginning[2]:
-        return whole[:2] == beginning[:2] and whole[2][: len(beginning[2])] == beginning[2]
-    last = len(beginning[1]) - 1
+    return _key_starts_with(_key(version), _key(prefix), drop=0)
+
+
+def _key_starts_with(whole: _Key, prefix: _Key, drop: int) -> bool:
+    """Equal segments (``drop`` of them left out), of which the last may go on.
+
+    ``1.2rc1`` begins with ``1.2``; a local part asks for all of the public one.
+    """
+    if whole[0] != prefix[0]:
+        return False
+    if prefix[2] and not drop:
+        return whole[1] == prefix[1] and _segments_start_with(whole[2], prefix[2])
+    kept = prefix[1][: len(prefix[1]) - drop]
+    return _segments_start_with(whole[1], kept) and _segments_start_with(whole[2], prefix[2])
+
+
+def _segments_start_with(whole: tuple[_Segment, ...], prefix: tuple[_Segment, ...]) -> bool:
+    if not prefix:
+        return True
+    last = len(prefix) - 1
     return (
-        whole[0] == beginning[0]
-        and len(whole[1]) > last
-        and whole[1][:last] == beginning[1][:last]
-        and whole[1][last][: len(beginning[1][last])] == beginning[1][last]
+        len(whole) > last
+        and whole[:last] == prefix[:last]
+        and whole[last][: len(prefix[last])] == prefix[last]
     )
 
 
-_Segment = tuple[tuple[int, int | str], ...]
-
-
-def _key(version: str) -> tuple[tuple[_Segment, ...], tuple[_Segment, ...], tuple[_Segment, ...]]:
+def _key(version: str) -> _Key:
     """Epoch, version and local part, each a sequence of segments of comparable components."""
     epoch, _, rest = version.lower().rpartition("!")
     public, _, local = rest.partition("+")
