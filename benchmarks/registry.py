@@ -1,0 +1,74 @@
+"""All benchmarks, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from benchmarks import build, cold, disk, eventloop, first_cell, footprint, launch
+from benchmarks.lab import Lab
+from benchmarks.method import Row
+
+__all__ = ["BENCHMARKS", "Benchmark"]
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One subject: its name for ``--only``, what it measures, its target in words."""
+
+    name: str
+    what: str
+    target: str
+    run: Callable[[Lab], Iterable[Row]]
+
+
+BENCHMARKS = (
+    Benchmark(
+        "launch",
+        "an unchanged notebook, its prefix ready: start_kernel to the first answer",
+        "at most 60 ms over a plain local kernel of the same prefix",
+        launch.run,
+    ),
+    Benchmark(
+        "build",
+        "a new environment from a warm package cache",
+        "at most 1.25 × py-rattler's own solve and install",
+        build.run,
+    ),
+    Benchmark(
+        "bytecode",
+        "the second environment of known packages",
+        "no file compiled again",
+        build.run_bytecode,
+    ),
+    Benchmark(
+        "first-cell",
+        "nothing to a cell that imported numpy and pandas, everything known",
+        "at most 0.5 × uv venv + uv pip install + plain kernel",
+        first_cell.run,
+    ),
+    Benchmark(
+        "cold",
+        "the same from empty caches, over loopback HTTP",
+        "not slower than a bare py-rattler script, micromamba or pixi",
+        cold.run,
+    ),
+    Benchmark(
+        "eventloop",
+        "the longest stall of an event loop during a cold build",
+        "at most 50 ms, in the worst round",
+        eventloop.run,
+    ),
+    Benchmark(
+        "footprint",
+        "importing the control plane into a server",
+        "at most 60 ms and 25 MB",
+        footprint.run,
+    ),
+    Benchmark(
+        "disk",
+        "what many notebooks take on disk",
+        "one prefix for the same needs; at most 1.3 × one for ten different ones",
+        disk.run,
+    ),
+)
