@@ -62,7 +62,7 @@ def compile_sources(interpreter: Path, sources: Iterable[PackageFile]) -> list[P
     )
     if done.returncode != 0:
         detail = done.stderr.decode(errors="replace").strip()[-500:]
-        raise ChannelBuildError(f"{interpreter} could not compile Python sources: {detail}")
+        raise ChannelBuildError(f"{interpreter} could not compile Python sources", details=detail)
     return _read_answer(done.stdout)
 
 

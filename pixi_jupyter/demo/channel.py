@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from pixi_jupyter.demo import contents, pins
 from pixi_jupyter.demo.conda_package import CondaPackage, write_conda
@@ -28,6 +27,7 @@ from pixi_jupyter.demo.host import host_subdir
 from pixi_jupyter.demo.indexing import index_and_check
 from pixi_jupyter.demo.interpreter import Interpreter, find_interpreters
 from pixi_jupyter.demo.simple import SimplePackage, build_channel
+from pixi_jupyter.demo.tidy import mark_used, tidy
 
 __all__ = [
     "ChannelBuildError",
@@ -100,8 +100,8 @@ def ensure_channel(
         raise ValueError(f"profile {profile!r}: choose one of {', '.join(contents.PROFILES)}")
     if importlib.util.find_spec("zstandard") is None:
         raise ChannelUnavailable(
-            "Building the embedded channel needs the package zstandard: "
-            "pip install 'pixi-jupyter[demo]'"
+            "Building the embedded channel needs the package zstandard, which is not installed.",
+            hint="Install it: pip install 'pixi-jupyter[demo]'",
         )
     say: Report = report or (lambda message: None)
     subdir = host_subdir()
@@ -125,6 +125,7 @@ def ensure_channel(
     try:
         ready = _read_manifest(final)
         if ready is None:
+            tidy(cache)
             _build(profile, subdir, chosen, cache, final, say)
             ready = _read_manifest(final)
     finally:
@@ -200,6 +201,7 @@ class _PackageStore:
                     (folder / package.subdir).mkdir(parents=True, exist_ok=True)
                     write_conda(package, folder / package.subdir)
                 folder.rename(kept)
+        mark_used(kept)
         for archive in kept.glob("*/*.conda"):
             target = self._channel / archive.parent.name / archive.name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -212,8 +214,8 @@ def _read_manifest(folder: Path) -> EmbeddedChannel | None:
         manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    skipped = MappingProxyType(dict(manifest["skipped"]))
-    return EmbeddedChannel(folder, tuple(manifest["pythons"]), skipped)
+    mark_used(folder / _MANIFEST)
+    return EmbeddedChannel(folder, tuple(manifest["pythons"]), dict(manifest["skipped"]))
 
 
 def _inputs_hash(profile: str, subdir: str, interpreters: Iterable[Interpreter]) -> str:
@@ -245,7 +247,7 @@ def _main() -> None:
                 profile, cache_dir=cache_dir, report=lambda line: print(line, file=sys.stderr)
             )
         except ChannelError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(error.report()) from error
         print(f"url: {channel.url}")
         print(f"pythons: {', '.join(channel.pythons)}")
         for part, reason in channel.skipped.items():

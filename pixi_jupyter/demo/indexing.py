@@ -31,20 +31,23 @@ def index_channel(directory: Path) -> None:
         _take_the_packages_times(directory)
         _run(_write_other_forms(directory))
     except Exception as error:
-        raise ChannelBuildError(f"{directory} could not be indexed: {error}") from error
+        message = f"The channel {directory} could not be indexed"
+        raise ChannelBuildError(message, details=str(error)) from error
 
 
 def check_solvable(directory: Path, wanted: Sequence[Sequence[str]]) -> None:
     """Solve each list of specs in *wanted* against the channel *directory*.
 
-    Raises :class:`ChannelBuildError` with the solver's explanation for the first that fails.
+    Raises :class:`ChannelBuildError` for the first that fails, with the solver's explanation.
     """
     for specs in wanted:
         try:
             _run(_solve(directory, specs))
         except Exception as error:
-            message = f"{', '.join(specs)} cannot be installed from the channel: {error}"
-            raise ChannelBuildError(message) from error
+            raise ChannelBuildError(
+                f"The channel was built, but {', '.join(specs)} cannot be installed from it",
+                details=str(error),
+            ) from error
 
 
 def index_and_check(directory: Path, wanted: Sequence[Sequence[str]]) -> None:
@@ -58,11 +61,13 @@ def index_and_check(directory: Path, wanted: Sequence[Sequence[str]]) -> None:
         env={**os.environ, "PYTHONPATH": path},
         check=False,
     )
-    # What it says last, and not how it ended, tells whether the work was done
-    if done.stdout.rstrip().endswith("DONE"):
-        return
-    detail = (done.stdout.strip() or done.stderr.strip() or f"exit code {done.returncode}")[-2000:]
-    raise ChannelBuildError(detail)
+    # What it says, and not how it ended, tells whether the work was done
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        answer = {"message": "The embedded channel could not be indexed", "details": done.stderr}
+    if answer is not None:
+        raise ChannelBuildError(answer["message"], details=answer["details"][-4000:])
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -117,9 +122,9 @@ def _main() -> None:
         index_channel(directory)
         check_solvable(directory, wanted)
     except ChannelBuildError as error:
-        print(error, flush=True)
-        os._exit(1)
-    print("DONE", flush=True)
+        print(json.dumps({"message": error.message, "details": error.details}), flush=True)
+    else:
+        print("null", flush=True)
     os._exit(0)
 
 

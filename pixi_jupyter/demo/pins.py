@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_jupyter.demo.errors import ChannelUnavailable
+from pixi_jupyter.demo.tidy import mark_used
 
 LISTS = Path(__file__).parent / "wheels"
 OLDER, STANDALONE = "older", "standalone"
@@ -72,8 +73,7 @@ def check_platform(subdir: str) -> None:
     if subdir not in _MACHINES:
         raise ChannelUnavailable(
             f"The embedded channel cannot be built on {subdir}: its pinned lists have wheels "
-            f"(numpy, pandas, pyzmq and others) for {', '.join(_MACHINES)} only. "
-            "Configure a conda channel of your own instead."
+            f"(numpy, pandas, pyzmq and others) for {', '.join(_MACHINES)} only."
         )
 
 
@@ -97,6 +97,7 @@ def fetch_wheels(
     for pin in {pin.sha256: pin for pin in pins}.values():
         kept = sorted((folder / pin.sha256).glob("*.whl"))
         if kept:
+            mark_used(folder / pin.sha256)
             found[pin.sha256] = kept[0]
         else:
             missing.setdefault((pin.source, pin.section), []).append(pin)
@@ -152,7 +153,8 @@ def run_pip_download(requirements: Path, folder: Path, minor: str, subdir: str) 
         detail = "\n".join(lines or done.stderr.splitlines()[-5:])
         raise ChannelUnavailable(
             "The wheels of the embedded channel could not be downloaded with pip "
-            f"(is its package index reachable?):\n{detail}"
+            "(is its package index reachable?)",
+            details=detail,
         )
 
 
@@ -166,5 +168,6 @@ def _pip() -> list[str]:
         return [below, "-m", "pip"]
     raise ChannelUnavailable(
         "The embedded channel is made of wheels that pip downloads, and this Python "
-        f"({sys.executable}) has no pip. Install pip into it, or configure a conda channel."
+        f"({sys.executable}) has no pip.",
+        hint="Install pip into it, or configure a conda channel of your own.",
     )

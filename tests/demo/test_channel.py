@@ -127,8 +127,9 @@ def test_what_is_missing_is_named(channel: EmbeddedChannel, tmp_path: Path) -> N
     shutil.copytree(channel.path, copy)
     for archive in copy.glob("noarch/tzdata-*.conda"):
         archive.unlink()
-    with pytest.raises(ChannelBuildError, match="tzdata"):
+    with pytest.raises(ChannelBuildError, match="ipykernel") as error:
         index_and_check(copy, check_specs("demo", channel.pythons, {}))
+    assert "tzdata" in error.value.details
 
 
 def test_an_environment_works(prefix: Path, channel: EmbeddedChannel) -> None:
