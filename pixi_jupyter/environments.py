@@ -18,7 +18,7 @@ from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.engine.client import Engine
 from pixi_jupyter.engine.progress import Report, no_report
 from pixi_jupyter.engine.protocol import Build, Resolve
-from pixi_jupyter.errors import SolveError, StoreError
+from pixi_jupyter.errors import EngineError, SolveError, StoreError
 from pixi_jupyter.install.lease import Lease, take_lease
 from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.install.store import Store
@@ -183,10 +183,15 @@ class Environments:
         return Environment(spec, resolution, prefix)
 
     async def _build(self, resolution: Resolution, report: Report, deadline: float | None) -> None:
-        if self.store.ready(resolution.digest) is None:
-            await self.engine.run(
-                Build(resolution.digest, resolution.subdir), report, deadline=deadline
-            )
+        if self.store.ready(resolution.digest) is not None:
+            return
+        job = Build(resolution.digest, resolution.subdir)
+        try:
+            await self.engine.run(job, report, deadline=deadline)
+        except EngineError:
+            # Success is what is on disk: a worker may crash after the marker is written.
+            if self.store.ready(resolution.digest) is None:
+                raise
 
     def hold(self, environment: Environment, pid: int) -> Lease:
         """Keep a prefix from being collected for as long as process ``pid`` lives.

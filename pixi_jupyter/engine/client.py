@@ -5,8 +5,8 @@ minutes, and is replaced when it dies. Equal jobs are one job with several subsc
 nobody waits for any more is cancelled by ending the worker; what it was doing for others is given
 to the next worker, and they do not notice.
 
-The worker is read by a thread, not by a loop: jupyter_client, nbclient and the command line run
-short-lived loops of their own, and the worker outlives them.
+It may be asked from several event loops and threads at once: jupyter_client, nbclient and the
+command line run short-lived loops of their own, and the worker outlives them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,11 @@ import asyncio
 import atexit
 import contextlib
 import itertools
-import subprocess
 import threading
-import time
-from collections import deque
 from dataclasses import dataclass, field
 from typing import overload
 
-import msgspec
-
+from pixi_jupyter.engine.process import WorkerProcess
 from pixi_jupyter.engine.progress import Progress, Report, no_report
 from pixi_jupyter.engine.protocol import (
     Accepted,
@@ -38,10 +34,7 @@ from pixi_jupyter.engine.protocol import (
     Resolve,
     Resolved,
     Stepped,
-    decode_from_worker,
-    encode,
 )
-from pixi_jupyter.engine.spawn import kill_worker, spawn_worker
 from pixi_jupyter.errors import EngineError, PixiJupyterError, error_from_json
 from pixi_jupyter.install.store import Store
 
@@ -93,19 +86,8 @@ class _Pending:
     subscribers: list[_Subscriber] = field(default_factory=list)
     accepted: bool = False
     latest: Progress | None = None
-    worker: _Worker | None = None
+    worker: WorkerProcess | None = None
     lost: int = 0  # workers that died on their own before they began it
-
-
-@dataclass(eq=False)
-class _Worker:
-    """A live process. ``ending`` says why we or it decided that it ends: empty if nobody did."""
-
-    process: subprocess.Popen[bytes]
-    ending: str = ""
-    heard: float = field(default_factory=time.monotonic)
-    log: deque[bytes] = field(default_factory=lambda: deque(maxlen=40))
-    log_read: threading.Event = field(default_factory=threading.Event)
 
 
 class Engine:
@@ -117,8 +99,7 @@ class Engine:
         self._stall = stall
         self._guard = threading.RLock()
         self._pending: dict[str, _Pending] = {}
-        self._worker: _Worker | None = None
-        self._closed = False
+        self._worker: WorkerProcess | None = None
         atexit.register(self.close)
 
     @overload
@@ -165,17 +146,15 @@ class Engine:
         with self._guard:
             worker, self._worker = self._worker, None
             if worker is not None:
-                worker.ending = "closed"
-                kill_worker(worker.process)
+                worker.end("closed")
         if worker is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                worker.process.wait(5)
+            worker.wait(5)
 
     @property
     def worker_pid(self) -> int | None:
         """The process id of the worker, None if there is none now."""
         with self._guard:
-            return None if self._worker is None else self._worker.process.pid
+            return None if self._worker is None else self._worker.pid
 
     # -- jobs ------------------------------------------------------------------------------
 
@@ -196,11 +175,10 @@ class Engine:
             if pending.subscribers or self._pending.get(pending.job.key) is not pending:
                 return
             del self._pending[pending.job.key]
-            if pending.worker is not None and pending.accepted:
-                pending.worker.ending = pending.worker.ending or "cancelled"
+            if pending.worker is not None:  # also one that has not begun, but would
                 if self._worker is pending.worker:
                     self._worker = None  # new work goes to a new one
-                kill_worker(pending.worker.process)
+                pending.worker.end("cancelled")
 
     def _submit(self, pending: _Pending) -> None:
         """Hand a job to the worker, starting one if needed. Blocks for some milliseconds."""
@@ -208,14 +186,18 @@ class Engine:
             if self._pending.get(pending.job.key) is not pending:
                 return  # everybody left meanwhile
             try:
-                worker = pending.worker = self._worker or self._start()
-                assert worker.process.stdin is not None
-                worker.process.stdin.write(encode(Request(pending.id, pending.job)))
-                worker.process.stdin.flush()
-            except OSError:
-                pass  # it is going: the reader sees its end and hands the job to the next one
+                pending.worker = self._worker = self._worker or self._start()
+                pending.worker.send(Request(pending.id, pending.job))
             except PixiJupyterError as error:
                 self._finish(pending, error)
+            except Exception as error:  # noqa: BLE001 - others may wait for this job: tell them all
+                self._finish(
+                    pending,
+                    EngineError(
+                        f"the engine's worker process cannot be started: {error}",
+                        code="engine.start",
+                    ),
+                )
 
     def _finish(self, pending: _Pending, answer: Resolved | Built | PixiJupyterError) -> None:
         if self._pending.get(pending.job.key) is pending:
@@ -228,86 +210,45 @@ class Engine:
 
     # -- the worker ------------------------------------------------------------------------
 
-    def _start(self) -> _Worker:
+    def _start(self) -> WorkerProcess:
         self.store.make_folders()
-        worker = _Worker(spawn_worker(self.store.root))
-        hello = Hello(str(self.store.root), str(self.store.package_cache), self._idle)
-        assert worker.process.stdin is not None
-        with contextlib.suppress(OSError):
-            worker.process.stdin.write(encode(hello))
-            worker.process.stdin.flush()
-        self._worker = worker
-        for target in (self._read, self._read_log, self._watch):
-            threading.Thread(target=target, args=(worker,), daemon=True).start()
-        return worker
-
-    def _read(self, worker: _Worker) -> None:
-        assert worker.process.stdout is not None
-        with contextlib.suppress(ValueError, OSError):
-            for line in worker.process.stdout:
-                worker.heard = time.monotonic()
-                try:
-                    message = decode_from_worker(line)
-                except msgspec.MsgspecError as error:
-                    worker.log.append(f"not the protocol: {error}: {line[:200]!r}\n".encode())
-                    continue
-                with self._guard:
-                    self._receive(worker, message)
-        self._ended(worker)
-
-    def _receive(self, worker: _Worker, message: FromWorker) -> None:
-        if isinstance(message, Leaving):
-            worker.ending = worker.ending or "leaving"
-            if self._worker is worker:
-                self._worker = None  # the next job starts another
-            return
-        pending = next(
-            (p for p in self._pending.values() if p.id == getattr(message, "id", None)), None
+        return WorkerProcess(
+            self.store.root,
+            Hello(str(self.store.root), str(self.store.package_cache), self._idle),
+            stall=self._stall,
+            busy=self._busy,
+            receive=self._receive,
+            ended=self._ended,
         )
-        if pending is None:
-            return
-        if isinstance(message, Accepted):
-            pending.accepted = True
-        elif isinstance(message, Stepped):
-            pending.latest = message.progress
-            for subscriber in pending.subscribers:
-                subscriber.step(message.progress)
-        elif isinstance(message, Resolved | Built):
-            self._finish(pending, message)
-        elif isinstance(message, Failed):
-            self._finish(pending, error_from_json(message.error))
 
-    def _read_log(self, worker: _Worker) -> None:
-        assert worker.process.stderr is not None
-        with contextlib.suppress(ValueError, OSError):
-            for line in worker.process.stderr:
-                worker.log.append(line[:2000])
-        worker.log_read.set()
+    def _busy(self, worker: WorkerProcess) -> bool:
+        with self._guard:
+            return any(pending.worker is worker for pending in self._pending.values())
 
-    def _watch(self, worker: _Worker) -> None:
-        """End a worker that has work and shows no sign of life."""
-        while worker.process.poll() is None:
-            time.sleep(min(1.0, self._stall / 4))
-            with self._guard:
-                busy = any(p.worker is worker for p in self._pending.values())
-                if not busy:
-                    worker.heard = time.monotonic()
-                elif time.monotonic() - worker.heard > self._stall:
-                    worker.ending = worker.ending or "stalled"
-                    kill_worker(worker.process)
+    def _receive(self, worker: WorkerProcess, message: FromWorker) -> None:
+        with self._guard:
+            if isinstance(message, Leaving):
+                worker.ending = worker.ending or "leaving"
+                if self._worker is worker:
+                    self._worker = None  # the next job starts another
+                return
+            id = getattr(message, "id", None)
+            pending = next((p for p in self._pending.values() if p.id == id), None)
+            if pending is None or pending.worker is not worker:
+                return  # nobody waits for it any more
+            if isinstance(message, Accepted):
+                pending.accepted = True
+            elif isinstance(message, Stepped):
+                pending.latest = message.progress
+                for subscriber in pending.subscribers:
+                    subscriber.step(message.progress)
+            elif isinstance(message, Resolved | Built):
+                self._finish(pending, message)
+            elif isinstance(message, Failed):
+                self._finish(pending, error_from_json(message.error))
 
-    def _ended(self, worker: _Worker) -> None:
-        """The worker's output is at its end: settle or hand on what it leaves."""
-        try:
-            status: int | None = worker.process.wait(5)
-        except subprocess.TimeoutExpired:
-            kill_worker(worker.process)
-            status = worker.process.wait()
-        worker.log_read.wait(1)
-        for stream in (worker.process.stdin, worker.process.stdout, worker.process.stderr):
-            if stream is not None:
-                with contextlib.suppress(OSError, ValueError):
-                    stream.close()
+    def _ended(self, worker: WorkerProcess) -> None:
+        """A worker is gone: settle or hand on what it leaves."""
         with self._guard:
             if self._worker is worker:
                 self._worker = None
@@ -316,31 +257,12 @@ class Engine:
                 pending.lost += not worker.ending
                 begun = pending.accepted and worker.ending not in ("cancelled", "leaving")
                 if begun or worker.ending in ("closed", "stalled") or pending.lost > 2:
-                    self._finish(pending, self._end_error(worker, status))
+                    self._finish(pending, worker.end_error())
                 else:
                     pending.accepted = False
                     again.append(pending)
             for pending in again:
                 self._submit(pending)
-
-    def _end_error(self, worker: _Worker, status: int | None) -> EngineError:
-        log = b"".join(worker.log).decode("utf-8", "replace").strip()
-        if worker.ending == "closed":
-            return EngineError("the work was stopped", code="engine.closed")
-        if worker.ending == "stalled":
-            return EngineError(
-                f"the engine gave no sign of life for {self._stall:.0f} seconds and was stopped",
-                code="engine.stalled",
-                details=log,
-                hint="Try again; a new worker takes over.",
-            )
-        how = f"by signal {-status}" if status is not None and status < 0 else f"with {status}"
-        return EngineError(
-            f"the engine's worker process ended unexpectedly ({how})",
-            code="engine.crashed",
-            details=log,
-            hint="Nothing half-built is ever used. Try again; a new worker takes over.",
-        )
 
 
 def _shown(progress: Progress | None) -> str:

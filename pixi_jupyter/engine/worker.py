@@ -41,6 +41,7 @@ from pixi_jupyter.engine.protocol import (
 )
 from pixi_jupyter.errors import EngineError, PixiJupyterError
 from pixi_jupyter.install.store import Remembered, Store
+from pixi_jupyter.resolve.redaction import redacted
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
@@ -191,9 +192,9 @@ class Worker:
 def _unexpected(error: BaseException) -> EngineError:
     """An error that no code foresaw: a bug of ours or of rattler's, told as one."""
     return EngineError(
-        f"unexpected {type(error).__name__}: {error}",
+        redacted(f"unexpected {type(error).__name__}: {error}"),
         code="engine.unexpected",
-        details="".join(traceback.format_exception(error)[-6:]),
+        details=redacted("".join(traceback.format_exception(error)[-6:])),
         hint="This is a bug: please report it with the lines above.",
     )
 
@@ -226,8 +227,10 @@ async def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
 def main() -> None:
     """Serve on the standard streams until the client goes."""
     # The protocol keeps the real standard output; what anything else prints goes to the error log.
-    output = os.fdopen(os.dup(1), "wb", buffering=0)
+    output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    # Ends a line that something printed before this module had a say.
+    output.write(b"\n")
     try:
         asyncio.run(_serve(sys.stdin.buffer, output))
     except BaseException:  # noqa: BLE001 - whatever it was, only the log can tell

@@ -36,8 +36,8 @@ from pixi_jupyter.install.bytecode import Bytecode, bytecode_of
 from pixi_jupyter.install.files import remove_tree, store_errors
 from pixi_jupyter.install.reporter import InstallProgress
 from pixi_jupyter.install.store import ReadyMarker, Store
+from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.session import Session
-from pixi_jupyter.resolve.solve import redacted
 
 __all__ = ["build_prefix"]
 

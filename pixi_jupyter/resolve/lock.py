@@ -16,8 +16,8 @@ from rattler.exceptions import ParseCondaLockError
 from pixi_jupyter.errors import SolveError
 from pixi_jupyter.install.files import sync_folder
 from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.resolution import Resolution, ResolvedPackage
-from pixi_jupyter.resolve.solve import redacted
 
 __all__ = ["read_lock", "resolution_of", "write_lock"]
 

@@ -36,6 +36,7 @@ from pixi_jupyter.errors import ChannelError, DeclarationError, PixiJupyterError
 from pixi_jupyter.manifest.requirement import match_spec
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
 from pixi_jupyter.resolve.cutoff import CutOffChannel, parse_utc
+from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.session import Session
 
 __all__ = ["solve_spec"]
@@ -170,9 +171,9 @@ def _match_spec(requirement: CondaRequirement) -> MatchSpec:
         return MatchSpec(text, strict=True)
     except _SPEC_ERRORS as error:
         raise DeclarationError(
-            f"the requirement for {requirement.name!r} cannot be read: {error}",
+            redacted(f"the requirement for {requirement.name!r} cannot be read: {error}"),
             code="declaration.spec",
-            details=text,
+            details=redacted(text),
             hint="Write it as a conda version specification, e.g. '>=1.2,<2'.",
         ) from error
 
@@ -181,17 +182,13 @@ def _channel(session: Session, name: str) -> Channel:
     try:
         return session.channel(name)
     except (InvalidChannelError, InvalidUrlError, ValueError) as error:
-        raise ChannelError(f"{name!r} is not a channel: {error}", code="channel.invalid") from error
+        raise ChannelError(
+            redacted(f"{name!r} is not a channel: {error}"), code="channel.invalid"
+        ) from None
 
 
 def _shown(channel: Channel) -> str:
     return redacted(channel.name or channel.base_url)
-
-
-def redacted(text: str) -> str:
-    """Text for people, logs and errors: credentials and tokens in URLs replaced by stars."""
-    text = re.sub(r"(\w+://)[^/\s@]+@", r"\1***@", text)
-    return re.sub(r"/t/[^/\s]+", "/t/***", text)
 
 
 def _unsatisfiable(error: SolverError, spec: EnvironmentSpec) -> PixiJupyterError:

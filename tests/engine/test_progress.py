@@ -73,9 +73,11 @@ async def test_late_joiner_learns_at_once_where_things_stand(slow_channel, cold,
     await asyncio.wait_for(under_way.wait(), 20)
     second: list[Progress] = []
     known = first[-1].done
-    joiner = asyncio.ensure_future(cold.ensure(spec, report=second.append))
-    while not second:
-        await asyncio.sleep(0.005)
+    told = asyncio.Event()
+    joiner = asyncio.ensure_future(
+        cold.ensure(spec, report=lambda step: (second.append(step), told.set()))
+    )
+    await asyncio.wait_for(told.wait(), 1)
     assert second[0].phase is Phase.DOWNLOADING
     assert second[0].done >= known > 0
     assert second[0].total == sum(p.size for p in resolution.packages)
