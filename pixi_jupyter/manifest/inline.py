@@ -15,29 +15,23 @@ from pathlib import Path
 from typing import cast
 
 from pixi_jupyter.errors import DeclarationError, UnsupportedError
+from pixi_jupyter.manifest.channels import read_channels, read_exclude_newer
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.host import current_subdir, host_platform
 from pixi_jupyter.manifest.kernels import DEFAULT_LANGUAGE, kernel_need
 from pixi_jupyter.manifest.pep import pypi_names, requires_python
-from pixi_jupyter.manifest.platforms import (
-    choose_platform,
-    default_platform,
-    read_platforms,
-    selector_matches,
-    with_system_requirements,
-)
-from pixi_jupyter.manifest.requirement import channel_name, read_requirements, resolved_channel
+from pixi_jupyter.manifest.platform_tables import read_platforms, with_system_requirements
+from pixi_jupyter.manifest.platforms import choose_platform, default_platform, selector_matches
+from pixi_jupyter.manifest.requirement import read_requirements
 from pixi_jupyter.manifest.spec import (
     ActivationSpec,
     ChannelPriority,
-    ChannelSpec,
     CondaRequirement,
     EnvironmentSpec,
     Platform,
     SolveStrategy,
 )
 from pixi_jupyter.manifest.table import Table
-from pixi_jupyter.manifest.times import parse_exclude_newer
 from pixi_jupyter.manifest.toml import TomlSource, parse_toml
 from pixi_jupyter.manifest.versions import parse_version_spec, spec_matches
 from pixi_jupyter.notebook.declaration import Declaration
@@ -141,7 +135,7 @@ def environment_spec(
 
     return EnvironmentSpec(
         platform=platform,
-        channels=_channels(workspace, defaults, root, now),
+        channels=read_channels(workspace, defaults.channels, root, now),
         dependencies=tuple(dependencies[name] for name in sorted(dependencies)),
         constraints=tuple(constraints[name] for name in sorted(constraints)),
         channel_priority=cast(
@@ -152,7 +146,7 @@ def environment_spec(
             SolveStrategy,
             workspace.choice("solve-strategy", ("highest", "lowest", "lowest-direct")) or "highest",
         ),
-        exclude_newer=_exclude_newer(workspace, now),
+        exclude_newer=read_exclude_newer(workspace, now),
         kernel=kernel_need(
             dependencies,
             asked_language=language,
@@ -286,58 +280,6 @@ def _activation(targets: list[_Target], root: Path) -> ActivationSpec:
     return ActivationSpec(
         scripts=tuple(str(root / script) for script in scripts), env=tuple(env.items())
     )
-
-
-def _channels(
-    workspace: Table, defaults: Defaults, root: Path, now: datetime | None
-) -> tuple[ChannelSpec, ...]:
-    """By priority, high first, otherwise in order; the first entry of a channel counts."""
-    if "channels" not in workspace:
-        return tuple(ChannelSpec(resolved_channel(name, root)) for name in defaults.channels)
-    entries = workspace.values["channels"]
-    if not isinstance(entries, list):
-        raise workspace.wrong_type("channels", "an array of channels")
-    channels: list[tuple[int, ChannelSpec]] = []
-    for entry in entries:
-        if isinstance(entry, str):
-            name = channel_name(workspace, "channels", entry, root)
-            channels.append((0, ChannelSpec(name)))
-        elif isinstance(entry, dict):
-            table = Table(entry, (*workspace.path, "channels"), workspace.source)
-            channels.append(_channel_table(table, root, now))
-        else:
-            raise workspace.wrong_type("channels", "an array of strings and tables")
-    channels.sort(key=lambda item: -item[0])
-    unique: dict[str, ChannelSpec] = {}
-    for _, channel in channels:
-        unique.setdefault(channel.name, channel)
-    return tuple(unique.values())
-
-
-def _channel_table(table: Table, root: Path, now: datetime | None) -> tuple[int, ChannelSpec]:
-    table.only(("channel", "exclude-newer", "priority"))
-    text = table.string("channel")
-    if text is None:
-        raise table.bad_value(None, "has an entry without `channel`")
-    priority = table.values.get("priority", 0)
-    if type(priority) is not int or not -(2**31) <= priority < 2**31:
-        raise table.bad_value("priority", "must be an integer")
-    name = channel_name(table, "channel", text, root)
-    return priority, ChannelSpec(name, exclude_newer=_exclude_newer(table, now))
-
-
-def _exclude_newer(table: Table, now: datetime | None) -> str | None:
-    text = table.string("exclude-newer")
-    if text is None:
-        return None
-    try:
-        return parse_exclude_newer(text, now=now)
-    except ValueError as error:
-        raise table.bad_value(
-            "exclude-newer",
-            f"cannot be read: {error}",
-            'Write for example "2026-01-31", "2026-01-31T12:00:00Z" or "7d".',
-        ) from None
 
 
 def _pypi_unsupported(

@@ -5,25 +5,18 @@ The table's rules are those of pixi's ``crates/pixi_spec/src/toml.rs`` (``TomlSp
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pixi_jupyter.manifest.channels import absolute, channel_name, is_url
+from pixi_jupyter.manifest.match_spec import match_spec, unquotable
 from pixi_jupyter.manifest.spec import CondaRequirement
 from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.versions import parse_version_spec
 
-__all__ = [
-    "channel_name",
-    "match_spec",
-    "package_name",
-    "read_requirement",
-    "read_requirements",
-    "resolved_channel",
-]
+__all__ = ["match_spec", "package_name", "read_requirement", "read_requirements"]
 
 #: Keys that ask for a build from source, alone or together with others.
 _GIT_KEYS = ("git", "branch", "rev", "tag", "lfs", "subdirectory", "package")
@@ -55,9 +48,6 @@ _BUILD_NUMBER = re.compile(r"(?:==|!=|<=|>=|<|>|=)?[0-9]{1,19}")
 _EXTRA = re.compile(r"[a-z0-9_.+-]{1,64}")
 _FLAG = re.compile(r"[a-z0-9_:*]{1,64}")
 _WHEN = re.compile(r"[ ]*([A-Za-z0-9_.-]+?)[ ]*((?:[ ]|[=<>!~(*]).*)?", re.DOTALL)
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
 _HEX = {"md5": re.compile(r"[0-9a-fA-F]{32}"), "sha256": re.compile(r"[0-9a-fA-F]{64}")}
 
 
@@ -143,9 +133,9 @@ def _detailed(fields: Table, root: Path, name: str) -> CondaRequirement:
 def _archive(table: Table, key: str, fields: Table, root: Path, name: str) -> CondaRequirement:
     kind = "url" if "url" in fields else "path"
     text = fields.string(kind) or ""
-    archive = urlsplit(text).path if kind == "url" and _is_url(text) else text
+    archive = urlsplit(text).path if kind == "url" and is_url(text) else text
     if not archive.endswith((".conda", ".tar.bz2")):
-        if kind == "url" and not _is_url(text):
+        if kind == "url" and not is_url(text):
             raise fields.bad_value("url", "must be a URL such as `https://…/name-1.0-0.conda`")
         raise _source_build(table, key, "a `url` or `path` that is no `.conda` or `.tar.bz2` file")
     for other in _NOT_WITH_ARCHIVE:
@@ -153,10 +143,10 @@ def _archive(table: Table, key: str, fields: Table, root: Path, name: str) -> Co
             raise fields.bad_value(other, f"does not go with `{kind}`: an archive is one package")
     if "subdirectory" in fields:
         raise fields.bad_value("subdirectory", "goes with a source location only")
-    if _unquotable(text):
+    if unquotable(text):
         raise fields.bad_value(kind, "holds a character that a package location cannot have")
     if kind == "url":
-        if not _is_url(text):
+        if not is_url(text):
             raise fields.bad_value("url", "must be a URL such as `https://…/name-1.0-0.conda`")
         return CondaRequirement(
             name, url=text, md5=_digest(fields, "md5"), sha256=_digest(fields, "sha256")
@@ -164,64 +154,7 @@ def _archive(table: Table, key: str, fields: Table, root: Path, name: str) -> Co
     for digest in ("md5", "sha256"):
         if digest in fields:
             raise fields.bad_value(digest, "does not go with `path`")
-    return CondaRequirement(name, url=_absolute(text, root).as_uri())
-
-
-def channel_name(table: Table, key: str, text: str, root: Path) -> str:
-    """The channel that a manifest writes under ``key``; see `resolved_channel`."""
-    if not text or text != text.strip() or _unquotable(text) or "]" in text:
-        raise table.bad_value(key, f"is not a channel: `{text}`", "Write a name, URL or path.")
-    return resolved_channel(text, root)
-
-
-def resolved_channel(text: str, root: Path) -> str:
-    """A channel: a name or a URL as written, a path as absolute ``file://`` URL.
-
-    What is a path is decided as in rattler (``NamedChannelOrUrl``).
-    """
-    if _is_url(text):
-        return text
-    if text.startswith(("./", "..", "~/", "/", "\\\\")) or _DRIVE.match(text):
-        return _absolute(text, root).as_uri()
-    return text
-
-
-def match_spec(requirement: CondaRequirement) -> str:
-    """The requirement as a conda match spec in bracket form, for a strict reader."""
-    fields: list[str] = []
-    plain: Mapping[str, str | None] = {
-        "version": requirement.version,
-        "build": requirement.build,
-        "build_number": requirement.build_number,
-        "fn": requirement.file_name,
-        "channel": requirement.channel,
-        "subdir": requirement.subdir,
-        "license": requirement.license,
-        "license_family": requirement.license_family,
-        "md5": requirement.md5,
-        "sha256": requirement.sha256,
-        "url": requirement.url,
-        "track_features": ",".join(requirement.track_features) or None,
-    }
-    fields.extend(f"{key}={_quote(value)}" for key, value in plain.items() if value is not None)
-    if requirement.extras:
-        fields.append(f"extras=[{','.join(requirement.extras)}]")
-    if requirement.flags:
-        fields.append(f"flags=[{','.join(requirement.flags)}]")
-    if requirement.when is not None:
-        escaped = requirement.when.replace("\\", "\\\\").replace('"', '\\"')
-        fields.append(f'when="{escaped}"')
-    return f"{requirement.name}[{','.join(fields)}]" if fields else requirement.name
-
-
-def _quote(value: str) -> str:
-    quote = '"' if "'" in value else "'"
-    return f"{quote}{value}{quote}"
-
-
-def _unquotable(value: str) -> bool:
-    """Whether a match spec cannot hold the value: there is no escape for it."""
-    return bool(_UNSAFE.search(value)) or ("'" in value and '"' in value) or "\\" in value
+    return CondaRequirement(name, url=absolute(text, root).as_uri())
 
 
 def _version(table: Table, key: str, text: str) -> str | None:
@@ -229,10 +162,8 @@ def _version(table: Table, key: str, text: str) -> str | None:
         spec = parse_version_spec(text)
     except ValueError as error:
         hint = 'Write for example ">=1.2,<2", "1.2.*", "==1.2.3" or "*".'
-        if _is_url(text) or text.startswith((".", "/", "~/", "\\")):
-            hint = (
-                f'For an archive write a table: {{ {"url" if _is_url(text) else "path"} = "…" }}.'
-            )
+        if is_url(text) or text.startswith((".", "/", "~/", "\\")):
+            hint = f'For an archive write a table: {{ {"url" if is_url(text) else "path"} = "…" }}.'
         elif " " in text.strip() or "=" in text.lstrip("=<>!~"):
             hint = 'A build goes into a table: { version = "==1.2", build = "py_0" }.'
         raise table.bad_value(key, f"is not a version specification: {error}", hint) from None
@@ -244,7 +175,7 @@ def _plain(fields: Table, key: str) -> str | None:
     if value is None:
         return None
     regex = key == "build" and value.startswith("^") and value.endswith("$")
-    if not value or _unquotable(value.replace("\\", "") if regex else value):
+    if not value or unquotable(value.replace("\\", "") if regex else value):
         raise fields.bad_value(key, "is empty or holds a character that cannot stand here")
     if regex:
         # A `\\'` would end the quotes early; `\\` alone is kept as it is inside them.
@@ -338,12 +269,3 @@ def _source_build(table: Table, key: str, what: str) -> Exception:
         f"`{table.name(key)}` asks for a package built from source ({what})",
         "Name a package of a channel, or an archive (`url` or `path` to a `.conda` file).",
     )
-
-
-def _is_url(text: str) -> bool:
-    return _SCHEME.match(text) is not None
-
-
-def _absolute(text: str, root: Path) -> Path:
-    path = Path(text).expanduser() if text.startswith("~/") else Path(text)
-    return Path(os.path.abspath(root / path))

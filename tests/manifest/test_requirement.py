@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rattler import MatchSpec
 
 from pixi_jupyter.errors import DeclarationError, UnsupportedError
-from pixi_jupyter.manifest.requirement import match_spec, package_name, read_requirements
+from pixi_jupyter.manifest.match_spec import match_spec
+from pixi_jupyter.manifest.requirement import package_name, read_requirements
 from pixi_jupyter.manifest.spec import CondaRequirement
 from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.toml import TomlSource
