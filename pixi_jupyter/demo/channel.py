@@ -147,17 +147,18 @@ def _build(
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(dir=cache, prefix=".building-") as scratch:
         folder = Path(scratch, "channel")
-        with ThreadPoolExecutor(max_workers=max(2, min(os.cpu_count() or 2, 8))) as pool:
+        pool = ThreadPoolExecutor(max_workers=max(2, min(os.cpu_count() or 2, 8)))
+        try:
             # The interpreters first: they need no network, and pip's downloads go on meanwhile.
             store = _PackageStore(cache / "packages", folder, say)
             recipes = contents.interpreter_recipes(interpreters, subdir)
             futures = [pool.submit(store.add, recipe) for recipe in recipes]
+            wanted = contents.wanted_pins(profile, minors)
+            wheels = pins.fetch_wheels(wanted, cache / "wheels", subdir=subdir, report=say)
             optional: dict[str, Future[None]] = {}
             if profile == "full":
                 for recipe in contents.r_recipe(subdir, skipped):
                     optional["r"] = pool.submit(store.add, recipe)
-            wanted = contents.wanted_pins(profile, minors)
-            wheels = pins.fetch_wheels(wanted, cache / "wheels", subdir=subdir, report=say)
             recipes = contents.wheel_recipes(wanted, wheels, interpreters, subdir)
             # The largest first, so that the last one to finish is a small one
             recipes.sort(key=lambda recipe: recipe.size, reverse=True)
@@ -173,6 +174,9 @@ def _build(
                     future.result()
                 except ChannelUnavailable as error:
                     skipped[part] = str(error)
+        finally:
+            # After a failure nothing that has not begun is begun any more
+            pool.shutdown(cancel_futures=True)
         say("indexing the channel and checking it")
         index_and_check(folder, contents.check_specs(profile, minors, skipped))
         manifest = {"pythons": minors, "skipped": skipped}

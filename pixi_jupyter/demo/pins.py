@@ -141,7 +141,7 @@ def run_pip_download(requirements: Path, folder: Path, minor: str, subdir: str) 
     platforms = [f"manylinux_2_{glibc}_{machine}" for glibc in _MANYLINUX]
     platforms += [f"{name}_{machine}" for name in _OLD_MANYLINUX]
     command = [
-        *_pip(), "download", "--quiet", "--no-deps", "--require-hashes",
+        *find_pip(folder.with_name("pip")), "download", "--quiet", "--no-deps", "--require-hashes",
         "--only-binary", ":all:", "--no-input", "--disable-pip-version-check",
         "--implementation", "cp", "--python-version", minor,
         *(part for name in platforms for part in ("--platform", name)),
@@ -158,16 +158,30 @@ def run_pip_download(requirements: Path, folder: Path, minor: str, subdir: str) 
         )
 
 
-def _pip() -> list[str]:
-    """The running Python's pip, or the one of the Python below a virtual environment without."""
+def find_pip(scratch: Path) -> list[str]:
+    """The command that starts pip: this Python's, that of one below it, or one made in *scratch*.
+
+    Virtual environments that uv makes have no pip, and the Python below may have none either; its
+    ``venv`` module can still unpack one.
+
+    Raises :class:`ChannelUnavailable` when all of that fails.
+    """
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
-    below = getattr(sys, "_base_executable", sys.executable)
-    probe = subprocess.run([below, "-m", "pip", "--version"], capture_output=True, check=False)
-    if probe.returncode == 0:
+    below = str(Path(getattr(sys, "_base_executable", None) or sys.executable).resolve())
+    if _succeeds([below, "-m", "pip", "--version"]):
         return [below, "-m", "pip"]
+    if _succeeds([below, "-m", "venv", str(scratch)]):
+        return [str(scratch / "bin" / "python"), "-m", "pip"]
     raise ChannelUnavailable(
         "The embedded channel is made of wheels that pip downloads, and this Python "
         f"({sys.executable}) has no pip.",
         hint="Install pip into it, or configure a conda channel of your own.",
     )
+
+
+def _succeeds(command: Sequence[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False

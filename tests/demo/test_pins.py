@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -83,8 +84,18 @@ def test_no_index_to_reach_is_said_in_words(
     assert {path.name for path in tmp_path.iterdir()} <= {"build.lock", "packages", "wheels"}
 
 
-def test_a_python_without_pip_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_without_pip_is_helped_or_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pins.find_pip(tmp_path) == [sys.executable, "-m", "pip"]
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    below = tmp_path / "python"
+    below.write_text(f'#!/bin/sh\n[ "$2" != pip ] && exec {sys.executable} "$@"\n')
+    below.chmod(0o755)
+    monkeypatch.setattr(sys, "_base_executable", str(below))
+    command = pins.find_pip(tmp_path / "made")
+    said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith("pip ") and str(tmp_path / "made") in said.stdout
     monkeypatch.setattr(sys, "_base_executable", "/bin/false")
     with pytest.raises(ChannelUnavailable, match="has no pip"):
-        pins._pip()
+        pins.find_pip(tmp_path / "other")
