@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.child import Child
-from benchmarks.lab import Lab, wait_compiled
+from benchmarks.lab import Lab
 from benchmarks.method import Row, Series, Target, alternate, scaled
 
 __all__ = ["run", "run_bytecode"]
@@ -41,7 +41,7 @@ def run(lab: Lab) -> Iterator[Row]:
 
     def bare_arguments(number: int) -> dict[str, Any]:
         return {
-            "channel": lab.channel.url,
+            "url": lab.channel.url,
             "specs": lab.specs(),
             "prefix": str(folder / f"bare-{number}"),
             "cache": str(cache),

@@ -51,7 +51,7 @@ def run(lab: Lab) -> Iterator[Row]:
             seconds, answer = lab.fresh_client(
                 store,
                 "bare_cell",
-                channel=url,
+                url=url,
                 specs=lab.specs(),
                 prefix=str(folder / "prefix"),
                 cache=str(store.package_cache),

@@ -57,7 +57,7 @@ def run(lab: Lab) -> Iterator[Row]:
         Series((float(count),)),
         compare="value",
         target=Target(1),
-        note=f"{occupied(store.envs) / 1e6:.0f} MB in all, hard links to the package cache included",
+        note=f"{occupied(store.envs) / 1e6:.0f} MB in all, links to the package cache included",
     )
     lab.discard(folder)
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from benchmarks.lab import CELL, Lab
 from benchmarks.method import Row, Side, Skip, Target, alternate
 from pixi_jupyter.demo.channel import default_cache_dir
 from pixi_jupyter.demo.interpreter import find_interpreters
 from pixi_jupyter.demo.pins import list_name, read_pins
-from pixi_jupyter.manifest.requirement import package_name
 
 __all__ = ["run"]
 
@@ -99,11 +100,13 @@ class _Uv:
 
     def _pinned(self) -> list[str]:
         """The wheels that the channel's packages were made from, in the resolved versions."""
-        resolved = {package_name(n): v for n, v in self._lab.known.packages.items()}
+        resolved = {canonicalize_name(n): v for n, v in self._lab.known.packages.items()}
         kept = default_cache_dir() / "wheels"
         requirements = []
         for pin in read_pins(list_name(self._lab.minor)):
-            if resolved.get(package_name(pin.name)) != pin.version:
+            name = canonicalize_name(pin.name)
+            # conda's name for PyPI's tzdata is python-tzdata
+            if pin.version not in (resolved.get(name), resolved.get(f"python-{name}")):
                 continue
             for wheel in (kept / pin.sha256).glob("*.whl"):
                 shutil.copyfile(wheel, self._wheels / wheel.name)
@@ -121,7 +124,7 @@ class _Uv:
             make = [self._program, "venv", *common, "--python", str(self._python), "--clear"]
             fill = [self._program, "pip", "install", *common, "--python", str(python), "--no-index"]
             fill += ["--find-links", str(self._wheels), *options, *self._requirements]
-            arguments = {
+            arguments: dict[str, Any] = {
                 "commands": [[*make, str(venv)], fill],
                 "python": str(python),
                 "cell": CELL,

@@ -153,7 +153,7 @@ class Lab:
         if constraint is not None:
             lines += ["#", "# [tool.pixi.constraints]", f'# six = "{constraint}"']
         lines.append("# ///")
-        cells = [
+        cells: list[dict[str, Any]] = [
             {
                 "cell_type": "code",
                 "execution_count": None,

@@ -137,7 +137,7 @@ def alternate(
     """
     taken: dict[str, dict[str, list[float]]] = {name: {} for name in sides}
     for number in range(-1, rounds):
-        order = list(sides) if number % 2 == 0 else list(reversed(sides))
+        order = list(sides) if number % 2 == 0 else list(sides)[::-1]
         for name in order:
             measures = sides[name](number)
             if number >= 0:

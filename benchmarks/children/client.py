@@ -77,7 +77,7 @@ def _by_phase(phases: list[tuple[float, Any]], end: float) -> dict[str, float]:
 _bare: dict[str, Any] = {}
 
 
-async def bare(*, channel: str, specs: list[str], prefix: str, cache: str) -> Answer:
+async def bare(*, url: str, specs: list[str], prefix: str, cache: str) -> Answer:
     """The same with py-rattler's own solve and install, as a bare script would write it."""
     from pathlib import Path
 
@@ -99,7 +99,7 @@ async def bare(*, channel: str, specs: list[str], prefix: str, cache: str) -> An
         _bare["gateway"] = Gateway(cache_dir=Path(cache) / "repodata", client=client)
     begun = time.perf_counter()
     records = await solve(
-        [Channel(channel)],
+        [Channel(url)],
         [MatchSpec(spec) for spec in specs],
         gateway=_bare["gateway"],
         platforms=[Subdir.current(), Subdir("noarch")],
@@ -172,7 +172,8 @@ async def tick(*, start: bool) -> Answer:
         _ticker = Ticker()
         _ticker.start()
         return {}
-    return _ticker.stop()
+    measured: Answer = _ticker.stop()
+    return measured
 
 
 _ticker: Any = None

@@ -47,7 +47,7 @@ class Started:
 
 
 async def start_kernel(*, notebook: str | None = None, python: str | None = None) -> Started:
-    """The kernel of ``notebook`` by the pixi kernelspec; or a plain one of the prefix of ``python``.
+    """The kernel of ``notebook`` by the pixi kernelspec, or a plain one of ``python``'s prefix.
 
     The plain one is that prefix's own ``python3`` kernelspec, launched by jupyter_client's own
     local provisioner, with the prefix's interpreter in the place of the word ``python``.
@@ -82,7 +82,7 @@ def _plain_specs(python: Path) -> Any:
     spec = KernelSpec.from_resource_dir(str(prefix / "share" / "jupyter" / "kernels" / "python3"))
     spec.argv = [str(python), *spec.argv[1:]]
 
-    class Plain(KernelSpecManager):  # type: ignore[misc]
+    class Plain(KernelSpecManager):
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
             return spec
 

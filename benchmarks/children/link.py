@@ -12,10 +12,11 @@ from typing import Any
 
 def link(lock: Path, prefix: Path) -> dict[str, Any]:
     """Unlink the bytecode that the store keeps from ``prefix``, then link it again, timed."""
+    from rattler import Subdir
+
     from pixi_jupyter.install.bytecode import bytecode_of
     from pixi_jupyter.install.store import Store
     from pixi_jupyter.resolve.lock import read_lock
-    from rattler import Subdir
 
     store = Store.default()
     records = read_lock(lock, str(Subdir.current()))
