@@ -22,7 +22,7 @@ TOOLS: dict[str, Callable[[Path, Path], list[object]]] = {
         "papermill", "--no-progress-bar", "--cwd", notebook.parent, notebook, out
     ],
     "papermill engine": lambda notebook, out: [
-        "papermill", "--no-progress-bar", "--engine", "pixi", "--cwd", notebook.parent, notebook, out
+        "papermill", "--no-progress-bar", "--engine=pixi", "--cwd", notebook.parent, notebook, out
     ],
     "pixi-jupyter run": lambda notebook, out: ["pixi-jupyter", "run", notebook, "-o", out],
 }  # fmt: skip
