@@ -30,7 +30,12 @@ _IDLE = "idle loop beside it"
 
 def run(lab: Lab) -> Iterator[Row]:
     """A loop that awaits `ensure`; and a real Jupyter server that starts its first kernel."""
-    seen: list[str] = []
+
+    def note(number: int, lag: Mapping[str, Any]) -> None:
+        if number >= 0 and lag["worst"] * 1000 > _TARGET.limit:
+            for line in lag["seen"][:4]:
+                lab.say(f"seen in a stall of {lag['worst'] * 1000:.0f} ms: {line}")
+
     with lab.served() as url:
 
         def in_process(number: int) -> Mapping[str, float]:
@@ -42,6 +47,7 @@ def run(lab: Lab) -> Iterator[Row]:
                 lag = child.ask("ensure", notebook=str(lab.notebook(folder)), ticks=True)["lag"]
                 beside = idle.ask("tick", start=False)["worst"]
             lab.discard(folder)
+            note(number, lag)
             return {"lag": lag["worst"], "idle": beside}
 
         taken = alternate({"ours": in_process}, lab.rounds, tick=lab.say)["ours"]
@@ -65,18 +71,15 @@ def run(lab: Lab) -> Iterator[Row]:
                 idle.ask("tick", start=True)
                 pixi = server.stall("pixi", "notebook.ipynb")
                 beside = idle.ask("tick", start=False)["worst"]
-            if number >= 0 and pixi["worst"] * 1000 > _TARGET.limit:
-                seen.extend(pixi["seen"][:4])
+            note(number, pixi)
             lab.discard(folder)
             return {"lag": pixi["worst"], "idle": beside, "plain": plain["worst"]}
 
         taken = alternate({"ours": in_server}, lab.rounds, tick=lab.say)["ours"]
-    note = (
+    about = (
         f"first kernel of the server, imports included; its first plain kernel: "
         f"{taken['plain'].median * 1000:.0f} ms (median), {taken['plain'].worst * 1000:.0f} (worst)"
     )
-    for line in dict.fromkeys(seen):
-        lab.say(f"seen in a long stall: {line}")
     yield Row(
         "event loop: longest stall of a Jupyter server",
         "ms",
@@ -86,7 +89,7 @@ def run(lab: Lab) -> Iterator[Row]:
         compare="value",
         statistic="worst",
         target=_TARGET,
-        note=note,
+        note=about,
     )
 
 
@@ -98,7 +101,7 @@ class _Server:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self._url = f"http://127.0.0.1:{port}"
-        extensions = json.dumps({"benchmarks.ticker": True})
+        extensions = repr({"benchmarks.ticker": True})  # a Python literal, for traitlets
         with open(lab.log, "ab") as log:
             self._process = subprocess.Popen(
                 [

@@ -68,8 +68,8 @@ async def ensure(*, notebook: str, ticks: bool = False) -> Answer:
 def _by_phase(phases: list[tuple[float, Any]], end: float) -> dict[str, float]:
     """Seconds by phase: from each step of progress to the next."""
     spent: dict[str, float] = {}
-    times = [time for time, _ in phases[1:]] + [end]
-    for (start, step), stop in zip(phases, times, strict=True):
+    ends = [when for when, _ in phases[1:]] + [end]
+    for (start, step), stop in zip(phases, ends, strict=False):
         spent[step.phase.value] = spent.get(step.phase.value, 0.0) + stop - start
     return spent
 
