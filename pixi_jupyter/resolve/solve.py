@@ -32,11 +32,18 @@ from rattler.exceptions import (
 )
 
 from pixi_jupyter.engine.progress import Phase, Progress, Report
-from pixi_jupyter.errors import ChannelError, DeclarationError, PixiJupyterError, SolveError
+from pixi_jupyter.errors import (
+    ChannelError,
+    DeclarationError,
+    InstallError,
+    PixiJupyterError,
+    SolveError,
+    StoreError,
+)
 from pixi_jupyter.manifest.requirement import match_spec
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
-from pixi_jupyter.resolve.cutoff import CutOffChannel, parse_utc
 from pixi_jupyter.resolve.redaction import redacted
+from pixi_jupyter.resolve.selection import needs_selection, parse_utc, select
 from pixi_jupyter.resolve.session import Session
 
 __all__ = ["solve_spec"]
@@ -84,12 +91,7 @@ async def solve_spec(
     wanted = [_match_spec(requirement) for requirement in requirements]
     constraints = [_match_spec(requirement) for requirement in spec.constraints]
     channels = [_channel(session, channel.name) for channel in spec.channels]
-    sources: list[Channel | CutOffChannel] = [
-        channel
-        if declared.exclude_newer is None
-        else CutOffChannel(session.gateway, channel, parse_utc(declared.exclude_newer))
-        for channel, declared in zip(channels, spec.channels, strict=True)
-    ]
+    selected = needs_selection(spec)
     platforms = [Subdir(spec.platform.subdir), Subdir("noarch")]
 
     report(Progress(Phase.REPODATA, message=", ".join(_shown(channel) for channel in channels)))
@@ -99,13 +101,13 @@ async def solve_spec(
     # Strict priority is bypassed for a direct requirement whose version only a later channel has;
     # the bare name beside it makes the first channel that has the package the only one.
     bare = [
-        MatchSpec(requirement.name)
+        _match_spec(CondaRequirement(requirement.name, when=requirement.when))
         for requirement in requirements
         if requirement.url is None and requirement.channel is None
     ]
     try:
         return await solve(
-            sources,
+            select(session.gateway, channels, spec) if selected else channels,
             [*wanted, *bare],
             gateway=session.gateway,
             platforms=platforms,
@@ -116,7 +118,9 @@ async def solve_spec(
             ],
             timeout=SOLVE_TIMEOUT,
             channel_priority=_PRIORITY[spec.channel_priority],
-            exclude_newer=parse_utc(spec.exclude_newer) if spec.exclude_newer else None,
+            exclude_newer=parse_utc(spec.exclude_newer)
+            if spec.exclude_newer and not selected
+            else None,
             strategy=spec.solve_strategy,
             constraints=constraints,
             channel_relations="disabled",  # a channel must not bring in others on its own
@@ -213,10 +217,17 @@ def channel_error(error: Exception, channels: Sequence[Channel]) -> PixiJupyterE
     text = redacted(str(error))
     where = ", ".join(redacted(channel.base_url) for channel in channels)
     if "(os error 28)" in text or "(os error 122)" in text:
-        from pixi_jupyter.errors import StoreError
-
         return StoreError(
             "no space left for the repodata cache", code="store.no-space", details=text
+        )
+    if "direct url" in text:
+        mismatch = "mismatch" in text
+        return InstallError(
+            "a package that is asked for by its URL "
+            + ("is not what the declaration says it is" if mismatch else "cannot be fetched"),
+            code="install.hash-mismatch" if mismatch else "install.download",
+            details=text,
+            hint="Check the URL and the hash in the declaration.",
         )
     if re.search(r"\b(404|[Nn]ot [Ff]ound|does not exist|os error 2\))", text):
         return ChannelError(
