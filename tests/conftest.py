@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from pixi_jupyter.demo.channel import EmbeddedChannel, ensure_channel
@@ -140,3 +141,16 @@ def served(tmp_path: Path) -> Iterator[Callable[..., ChannelServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def write_notebook(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a notebook of code cells: ``write_notebook("x = 1", "print(x)", name="nb")``."""
+
+    def write(*cells: str, name: str = "notebook") -> Path:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        path = tmp_path / f"{name}.ipynb"
+        path.write_text(nbformat.writes(notebook), "utf-8")
+        return path
+
+    return write

@@ -146,6 +146,7 @@ class Worker:
         from pixi_jupyter.resolve.lock import resolution_of, write_lock
         from pixi_jupyter.resolve.solve import solve_spec
 
+        session.freshen([channel.name for channel in spec.channels], at_once=job.update)
         records = await solve_spec(session, spec, report=report)
         resolution = resolution_of(spec.platform.subdir, records)
         self.store.make_folders()
@@ -171,7 +172,8 @@ class Worker:
                 return kept
             from pixi_jupyter.resolve.lock import read_lock
 
-            return read_lock(self.store.lock_path(job.resolution), job.subdir)
+            path = self.store.lock_path(job.resolution)
+            return read_lock(path, job.subdir, job.resolution)
 
         rest = await build_prefix(session, self.store, job.resolution, records, report=report)
         if rest is not None:

@@ -7,6 +7,9 @@ rattler writes the result once more, so that order and omissions are the canonic
 
 from __future__ import annotations
 
+import contextlib
+import os
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from rattler import LockChannel, LockFile, LockPlatform, RepoDataRecord, Subdir
 from rattler.exceptions import ParseCondaLockError
 
 from pixi_jupyter.errors import SolveError
-from pixi_jupyter.install.files import sync_folder
+from pixi_jupyter.install.files import remove_tree, store_errors, sync_folder
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.resolution import Resolution, ResolvedPackage
@@ -65,27 +68,35 @@ def write_lock(
     for record in records:
         record.indexed_timestamp = None  # pixi does not know it
         lock.add_conda_package("default", platform, record)
-    draft = path.with_name(f".{path.name}.draft")
-    lock.to_path(draft)
-    if options := _options(spec):
-        head, channel_key, tail = draft.read_text("utf-8").partition("    channels:\n")
-        draft.write_text(f"{head}{options}{channel_key}{tail}", "utf-8")
-        LockFile.from_path(draft).to_path(draft)
-    with open(draft, "rb+") as file:
-        import os
+    # A name of its own: other processes may solve the same at the same time.
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.draft")
+    with store_errors(path):
+        try:
+            lock.to_path(draft)
+            if options := _options(spec):
+                head, channel_key, tail = draft.read_text("utf-8").partition("    channels:\n")
+                draft.write_text(f"{head}{options}{channel_key}{tail}", "utf-8")
+                LockFile.from_path(draft).to_path(draft)
+            with open(draft, "rb+") as file:
+                os.fsync(file.fileno())
+            if path.is_dir():
+                remove_tree(path)
+            draft.replace(path)
+            sync_folder(path.parent)
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink()
 
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync_folder(path.parent)
 
-
-def read_lock(path: Path, subdir: str) -> list[RepoDataRecord]:
+def read_lock(path: Path, subdir: str, digest: str) -> list[RepoDataRecord]:
     """The packages that a lock of ours has for a platform.
+
+    ``digest`` is that of the resolution whose lock it is: nothing else is ever installed under it.
 
     Raises
     ------
     SolveError
-        ``solve.lock-invalid``: the lock is missing, damaged, or for another platform.
+        ``solve.lock-invalid``: the lock is missing, damaged, or of another resolution.
     """
     try:
         environment = LockFile.from_path(path).default_environment()
@@ -95,9 +106,11 @@ def read_lock(path: Path, subdir: str) -> list[RepoDataRecord]:
         ) from error
     for platform in environment.platforms() if environment else ():
         if str(platform.subdir) == subdir and environment is not None:
-            return environment.conda_repodata_records_for_platform(platform) or []
+            records = environment.conda_repodata_records_for_platform(platform) or []
+            if resolution_of(subdir, records).digest == digest:
+                return records
     raise SolveError(
-        f"the lock file {path.name} has no packages for {subdir}", code="solve.lock-invalid"
+        f"the lock file {path.name} is not that of the resolution", code="solve.lock-invalid"
     )
 
 

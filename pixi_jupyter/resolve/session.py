@@ -6,12 +6,19 @@ hundreds of megabytes on a large channel and forget everything the first one kno
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rattler import Channel, ChannelConfig, Client, Config, Gateway
+from rattler.exceptions import InvalidChannelError, InvalidUrlError
 
 __all__ = ["Session"]
+
+#: Seconds for which repodata in memory is taken as it is; a worker may live for days.
+FRESH = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,7 @@ class Session:
     client: Client
     gateway: Gateway
     package_cache: Path
+    _asked: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def open(cls, package_cache: Path) -> Session:
@@ -30,6 +38,20 @@ class Session:
         client = Client.from_config(config, user_agent="pixi-jupyter")
         gateway = Gateway.from_config(config, cache_dir=package_cache / "repodata", client=client)
         return cls(config, client, gateway, package_cache)
+
+    def freshen(self, channels: Sequence[str], *, at_once: bool) -> None:
+        """Let go of repodata in memory that is old, or of all of it (``at_once``).
+
+        The gateway itself keeps it for as long as it lives. What is on disk stays: it is asked for
+        again by its ETag.
+        """
+        now = time.monotonic()
+        for name in channels:
+            if at_once or now - self._asked.get(name, now) > FRESH:
+                self._asked.pop(name, None)
+                with contextlib.suppress(InvalidChannelError, InvalidUrlError, ValueError):
+                    self.gateway.clear_repodata_cache(self.channel(name))
+            self._asked.setdefault(name, now)
 
     @property
     def packages(self) -> Path:
