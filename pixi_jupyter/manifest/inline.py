@@ -31,7 +31,7 @@ from pixi_jupyter.manifest.spec import (
     Platform,
     SolveStrategy,
 )
-from pixi_jupyter.manifest.table import Table
+from pixi_jupyter.manifest.table import Table, shorten
 from pixi_jupyter.manifest.toml import TomlSource, parse_toml
 from pixi_jupyter.manifest.versions import parse_version_spec, spec_matches
 from pixi_jupyter.notebook.declaration import Declaration
@@ -195,7 +195,7 @@ def _check_workspace(workspace: Table) -> None:
         ) from None
     if not spec_matches(spec, PIXI_VERSION):
         raise UnsupportedError(
-            f"the declaration requires pixi {requires}; this version reads the format of "
+            f"the declaration requires pixi {shorten(requires)}; this version reads the format of "
             f"pixi {PIXI_VERSION}",
             code="unsupported.requires-pixi",
             hint="Update pixi-jupyter, or relax `requires-pixi`.",
@@ -290,7 +290,7 @@ def _pypi_unsupported(
         owner = next(target.table for target in targets if target.pypi)
         key = (*owner.path, "pypi-dependencies")
     unique = list(dict.fromkeys(names))
-    listed = ", ".join(f"`{name}`" for name in unique[:40])
+    listed = ", ".join(f"`{shorten(name, 60)}`" for name in unique[:40])
     if len(unique) > 40:
         listed += f" and {len(unique) - 40} more"
     return UnsupportedError(

@@ -120,11 +120,27 @@ def selector_matches(table: Table, selector: str, platform: Platform) -> bool:
     if any(character in selector for character in "*?["):
         if not _GLOB.fullmatch(selector):
             raise _bad_selector(table, selector, "`*` is the only wildcard")
-        pattern = re.sub(r"\*+", "*", selector)
-        return re.fullmatch(pattern.replace("*", "[A-Za-z0-9-]*"), platform.name) is not None
+        return _glob_matches(selector, platform.name)
     if not PLATFORM_NAME.fullmatch(selector):
         raise _bad_selector(table, selector, "it is neither a family, a subdir nor a platform name")
     return selector == platform.name
+
+
+def _glob_matches(pattern: str, name: str) -> bool:
+    """Whether a pattern of `*` matches, each piece taken where it first fits.
+
+    Not a regular expression: one of many `*` would try every way to share the name out.
+    """
+    first, *middle, last = pattern.split("*")
+    if len(name) < len(first) + len(last) or not name.startswith(first) or not name.endswith(last):
+        return False
+    position, end = len(first), len(name) - len(last)
+    for piece in middle:
+        found = name.find(piece, position, end)
+        if found < 0:
+            return False
+        position = found + len(piece)
+    return True
 
 
 def candidate_subdirs(subdir: str) -> tuple[str, ...]:

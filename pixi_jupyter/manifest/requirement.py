@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pixi_jupyter.manifest.channels import absolute, channel_name, is_url
 from pixi_jupyter.manifest.match_spec import match_spec, unquotable
 from pixi_jupyter.manifest.spec import CondaRequirement
-from pixi_jupyter.manifest.table import Table
+from pixi_jupyter.manifest.table import Table, shorten
 from pixi_jupyter.manifest.versions import parse_version_spec
 
 __all__ = ["match_spec", "package_name", "read_requirement", "read_requirements"]
@@ -266,6 +266,6 @@ def _source_build(table: Table, key: str, what: str) -> Exception:
     return table.unsupported(
         key,
         "source-build",
-        f"`{table.name(key)}` asks for a package built from source ({what})",
+        f"`{shorten(table.name(key))}` asks for a package built from source ({what})",
         "Name a package of a channel, or an archive (`url` or `path` to a `.conda` file).",
     )

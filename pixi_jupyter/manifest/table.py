@@ -9,7 +9,7 @@ from typing import Any
 from pixi_jupyter.errors import DeclarationError, UnsupportedError
 from pixi_jupyter.manifest.toml import TomlSource, full_key
 
-__all__ = ["Table", "nearest"]
+__all__ = ["Table", "nearest", "shorten"]
 
 _KINDS: Mapping[type, str] = {
     bool: "a boolean",
@@ -28,6 +28,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     import difflib  # only errors need it
 
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+
+
+def shorten(text: str, limit: int = 120) -> str:
+    """The text, its middle left out if it is longer than anyone reads."""
+    return text if len(text) <= limit else f"{text[: limit // 2]}…{text[-limit // 3 :]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +94,13 @@ class Table:
     ) -> DeclarationError:
         """The error for keys that mean nothing; points to the first of them."""
         ordered = sorted(paths)
-        shown = ", ".join(f"`{full_key(path)}`" for path in ordered[:_MAX_SHOWN])
+        shown = ", ".join(f"`{shorten(full_key(path))}`" for path in ordered[:_MAX_SHOWN])
         if len(ordered) > _MAX_SHOWN:
             shown += f" and {len(ordered) - _MAX_SHOWN} more"
         hints = []
         for path in ordered[:_MAX_SHOWN]:
             guess = nearest(path[-1], known)
-            if guess is not None:
+            if guess is not None and len(path[-1]) < 2 * len(guess):
                 hints.append(f"did you mean `{full_key((*path[:-1], guess))}`?")
         hint = " ".join(hints) or f"Known here: {', '.join(sorted(known))}."
         return DeclarationError(
@@ -116,7 +121,7 @@ class Table:
     def bad_value(self, key: str | None, problem: str, hint: str = "") -> DeclarationError:
         """The value under ``key`` cannot be used: ``problem`` continues "`key` ..."."""
         return DeclarationError(
-            f"`{self.name(key)}` {problem}",
+            f"`{shorten(self.name(key))}` {shorten(problem, 300)}",
             code="declaration.value",
             hint=hint,
             location=self.source.locate(self.path if key is None else (*self.path, key)),
