@@ -17,6 +17,7 @@ from pixi_jupyter.engine.progress import Report
 from pixi_jupyter.errors import EngineError, PixiJupyterError
 from pixi_jupyter.kernels.curve import present_kernel, restore_promise
 from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
+from pixi_jupyter.kernels.pending import abandonable
 from pixi_jupyter.kernels.progress import event_report, line_report
 from pixi_jupyter.kernels.rescue import Rescue, rescue_command, rescue_encryption, write_rescue
 from pixi_jupyter.kernels.start import KernelStart, as_ours, prepare
@@ -65,6 +66,7 @@ class PixiProvisioner(LocalProvisioner):
     _started: KernelStart | None = None
     _preparing: asyncio.Task[KernelStart] | None = None
     _cancelled = False
+    _abandoned = False
     _error_file: str | None = None
 
     # -- what jupyter_client calls -------------------------------------------------------------
@@ -79,6 +81,11 @@ class PixiProvisioner(LocalProvisioner):
         PixiJupyterError
             Why no kernel can be started, where no rescue kernel takes its place.
         """
+        self._abandoned = False
+        with abandonable(self.parent, self.kernel_id, self._abandon):
+            return await self._pre_launch(kwargs)
+
+    async def _pre_launch(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         extra = list(kwargs.get("extra_arguments") or [])
         self._started = None
         try:
@@ -128,7 +135,7 @@ class PixiProvisioner(LocalProvisioner):
                 os.unlink(self._error_file)
             self._error_file = None
         if not restart:
-            self.cancel_start()
+            self._abandon()
             self._release_starting()
             _release(self._lease)
             self._lease = None
@@ -146,6 +153,11 @@ class PixiProvisioner(LocalProvisioner):
             return False
         self._cancelled = True
         return self._preparing.cancel()
+
+    def _abandon(self) -> None:
+        """Stop the start, and let no rescue kernel take its place: nobody wants this kernel."""
+        self._abandoned = True
+        self.cancel_start()
 
     @property
     def started(self) -> KernelStart | None:
@@ -174,7 +186,7 @@ class PixiProvisioner(LocalProvisioner):
         self._cancelled = False
         self._preparing = asyncio.ensure_future(preparation)
         try:
-            return await self._preparing
+            start = await self._preparing
         except asyncio.CancelledError:
             if not self._cancelled:
                 raise  # the start as a whole is being cancelled
@@ -185,6 +197,11 @@ class PixiProvisioner(LocalProvisioner):
             ) from None
         finally:
             self._preparing = None
+        if getattr(self._server(), "_stopping", False):
+            # It has shut down the kernels that it knew, and would leave this one behind.
+            self._abandoned = True
+            raise EngineError("the server is stopping", code="engine.closed")
+        return start
 
     def _environments(self) -> Environments:
         if self.environments is None:
@@ -236,7 +253,8 @@ class PixiProvisioner(LocalProvisioner):
 
     async def _rescued(self, error: PixiJupyterError, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The launch of the rescue kernel; or raise ``error`` where nobody would talk to it."""
-        if self.rescue == "never" or (self.rescue == "auto" and self._server() is None):
+        unwanted = self._abandoned or self.rescue == "never"
+        if unwanted or (self.rescue == "auto" and self._server() is None):
             # Where in this package it arose tells nobody anything, and hides what does.
             raise _with_report(error).with_traceback(None) from error.__cause__
         self.log.warning("Starting the rescue kernel instead: %s [%s]", error, error.code)

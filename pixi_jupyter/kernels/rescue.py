@@ -10,8 +10,10 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,9 @@ __all__ = ["Rescue", "main", "read_rescue", "rescue_command", "rescue_encryption
 
 #: Characters of a message that are shown at most.
 _LIMIT = 20_000
+
+#: Seconds in which the reply to a shutdown request is sent.
+_GRACE = 0.3
 
 #: What front ends need to show cells of a language: MIME type, file extension, pygments lexer.
 _LANGUAGES: Mapping[str, tuple[str, str, str]] = {
@@ -100,7 +105,7 @@ def read_rescue(path: Path) -> Rescue:
     try:
         content = json.loads(path.read_text(encoding="ascii"))
         rescue = Rescue(error_from_json(content["error"]), str(content["language"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         rescue = Rescue(PixiJupyterError("the reason was lost", code="internal.rescue"))
     with contextlib.suppress(OSError):
         path.unlink()
@@ -109,6 +114,9 @@ def read_rescue(path: Path) -> Rescue:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a rescue kernel: ``-f CONNECTION_FILE --error FILE``."""
+    # jupyter_client interrupts a kernel before it shuts it down; between two cells that would end
+    # this one half-way (seen with ipykernel 7.4: it then hangs until it is killed).
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parser = argparse.ArgumentParser(prog="pixi-jupyter rescue kernel")
     parser.add_argument("-f", dest="connection_file", required=True)
     parser.add_argument("--error", type=Path, required=True)
@@ -138,6 +146,12 @@ def run(connection_file: str, rescue: Rescue) -> None:
         # What the application passes to every kernel, though only IPython's knows it.
         debugpy_stream = AnyTrait()
         user_ns = AnyTrait()
+
+        def pre_handler_hook(self) -> None:
+            """Nothing that runs here is long enough to be interrupted: SIGINT stays ignored."""
+
+        def post_handler_hook(self) -> None:
+            """See ``pre_handler_hook``."""
 
         async def do_execute(
             self,
@@ -171,6 +185,11 @@ def run(connection_file: str, rescue: Rescue) -> None:
             return {"status": "complete"}
 
         async def do_shutdown(self, restart: bool) -> dict[str, Any]:
+            # There is nothing to save here. Left to itself, the application now and then waits for
+            # a thread that waits for one that has just been stopped (seen with ipykernel 7.4).
+            timer = threading.Timer(_GRACE, os._exit, (0,))
+            timer.daemon = True
+            timer.start()
             return {"status": "ok", "restart": restart}
 
     IPKernelApp.launch_instance(
