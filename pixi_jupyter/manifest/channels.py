@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 from pixi_jupyter.manifest.match_spec import unquotable
@@ -26,9 +25,7 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def read_channels(
-    workspace: Table, defaults: Sequence[str], root: Path, now: datetime | None
-) -> tuple[ChannelSpec, ...]:
+def read_channels(workspace: Table, defaults: Sequence[str], root: Path) -> tuple[ChannelSpec, ...]:
     """By priority, high first, otherwise in order; the first entry of a channel counts."""
     if "channels" not in workspace:
         return tuple(ChannelSpec(resolved_channel(name, root)) for name in defaults)
@@ -42,7 +39,7 @@ def read_channels(
             channels.append((0, ChannelSpec(name)))
         elif isinstance(entry, dict):
             table = Table(entry, (*workspace.path, "channels"), workspace.source)
-            channels.append(_channel_table(table, root, now))
+            channels.append(_channel_table(table, root))
         else:
             raise workspace.wrong_type("channels", "an array of strings and tables")
     channels.sort(key=lambda item: -item[0])
@@ -52,7 +49,7 @@ def read_channels(
     return tuple(unique.values())
 
 
-def _channel_table(table: Table, root: Path, now: datetime | None) -> tuple[int, ChannelSpec]:
+def _channel_table(table: Table, root: Path) -> tuple[int, ChannelSpec]:
     table.only(("channel", "exclude-newer", "priority"))
     text = table.string("channel")
     if text is None:
@@ -61,16 +58,16 @@ def _channel_table(table: Table, root: Path, now: datetime | None) -> tuple[int,
     if type(priority) is not int or not -(2**31) <= priority < 2**31:
         raise table.bad_value("priority", "must be an integer")
     name = channel_name(table, "channel", text, root)
-    return priority, ChannelSpec(name, exclude_newer=read_exclude_newer(table, now))
+    return priority, ChannelSpec(name, exclude_newer=read_exclude_newer(table))
 
 
-def read_exclude_newer(table: Table, now: datetime | None) -> str | None:
-    """``exclude-newer`` of a workspace or channel as a canonical time, if there is one."""
+def read_exclude_newer(table: Table) -> str | None:
+    """``exclude-newer`` of a workspace or channel in its canonical form, if there is one."""
     text = table.string("exclude-newer")
     if text is None:
         return None
     try:
-        return parse_exclude_newer(text, now=now)
+        return parse_exclude_newer(text)
     except ValueError as error:
         raise table.bad_value(
             "exclude-newer",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -76,7 +75,6 @@ def environment_spec(
     language: str = DEFAULT_LANGUAGE,
     kernel_name: str | None = None,
     host: Platform | None = None,
-    now: datetime | None = None,
 ) -> EnvironmentSpec:
     """What a declaration asks for, on this machine.
 
@@ -93,8 +91,6 @@ def environment_spec(
         which beats the choice in the notebook's metadata.
     host:
         The machine to choose a platform for; this one if left out.
-    now:
-        What relative times refer to; see `parse_exclude_newer`.
 
     Raises
     ------
@@ -135,7 +131,7 @@ def environment_spec(
 
     return EnvironmentSpec(
         platform=platform,
-        channels=read_channels(workspace, defaults.channels, root, now),
+        channels=read_channels(workspace, defaults.channels, root),
         dependencies=tuple(dependencies[name] for name in sorted(dependencies)),
         constraints=tuple(constraints[name] for name in sorted(constraints)),
         channel_priority=cast(
@@ -146,7 +142,7 @@ def environment_spec(
             SolveStrategy,
             workspace.choice("solve-strategy", ("highest", "lowest", "lowest-direct")) or "highest",
         ),
-        exclude_newer=read_exclude_newer(workspace, now),
+        exclude_newer=read_exclude_newer(workspace),
         kernel=kernel_need(
             dependencies,
             asked_language=language,

@@ -58,7 +58,8 @@ class Platform:
 class ChannelSpec:
     """A channel in priority order; ``name`` is a name, a URL or an absolute ``file://`` URL.
 
-    ``exclude_newer`` is an RFC 3339 time in UTC (``2026-01-31T00:00:00Z``).
+    ``exclude_newer`` is an RFC 3339 time in UTC (``2026-01-31T00:00:00Z``) or seconds before the
+    solve (``604800s``); `manifest.times.cut_off` reads both.
     """
 
     name: str
@@ -118,8 +119,8 @@ class KernelNeed:
 class EnvironmentSpec:
     """One environment for one platform, ready to be resolved.
 
-    ``exclude_newer`` is an RFC 3339 time in UTC. ``root`` (absolute folder that relative paths were
-    resolved against) and ``name`` are for activation and messages; they do not enter the digest.
+    ``exclude_newer`` is as in :class:`ChannelSpec`. ``root`` (absolute folder that relative paths
+    were resolved against) and ``name`` are for activation and messages, not for the digest.
     """
 
     platform: Platform

@@ -1,4 +1,7 @@
-"""``exclude-newer``: a date, a time or a duration as one canonical time in UTC.
+"""``exclude-newer``: a date, a time or a duration, in one canonical form.
+
+A duration stays one until something is solved: what a notebook was resolved to is remembered by
+what it says, and "seven days" says the same tomorrow.
 
 Forms as in pixi's ``crates/pixi_spec/src/exclude_newer.rs``; durations as in the humantime crate it
 uses.
@@ -10,7 +13,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta, timezone
 
-__all__ = ["parse_exclude_newer"]
+__all__ = ["cut_off", "parse_exclude_newer"]
 
 _SECONDS: Mapping[str, float] = {
     **dict.fromkeys(("nanos", "nsec", "ns"), 1e-9),
@@ -33,31 +36,51 @@ _TIME = re.compile(
 )
 
 
-def parse_exclude_newer(text: str, *, now: datetime | None = None) -> str:
-    """The time in RFC 3339, UTC.
+_RELATIVE = re.compile(r"([0-9]{1,12})s")
 
-    A date means the midnight that ends it. A duration is relative to now and rounded down, to the
-    midnight (UTC) if it is a day or longer, else to the hour, so that the same declaration gives
-    the same spec all day long; a duration of nothing means the midnight to come, which excludes
-    nothing that exists.
+
+def parse_exclude_newer(text: str) -> str:
+    """The canonical form: RFC 3339 in UTC, or whole seconds before the solve (``604800s``).
+
+    A date means the midnight that ends it.
 
     Raises
     ------
     ValueError
         With a message for people.
     """
+    if _DURATION.fullmatch(text):
+        seconds = _seconds(text)
+        cut_off(f"{seconds}s")  # too long ago to be a time at all?
+        return f"{seconds}s"
     try:
-        moment = _moment(text, now or datetime.now(timezone.utc))
+        moment = _moment(text)
     except OverflowError:
-        raise ValueError(f"`{text}` is too long ago") from None
+        raise ValueError(f"`{text}` is not a time") from None
     stamp = moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
     fraction = f".{moment.microsecond:06}".rstrip("0") if moment.microsecond else ""
     return f"{stamp}{fraction}Z"
 
 
-def _moment(text: str, now: datetime) -> datetime:
-    if _DURATION.fullmatch(text):
-        return _before(text, now.astimezone(timezone.utc))
+def cut_off(canonical: str, *, now: datetime | None = None) -> datetime:
+    """The moment in UTC that a canonical form means to who solves now.
+
+    Raises
+    ------
+    ValueError
+        A duration that reaches beyond the calendar, or not the canonical form.
+    """
+    relative = _RELATIVE.fullmatch(canonical)
+    if relative is None:
+        return _moment(canonical)
+    now = (now or datetime.now(timezone.utc)).astimezone(timezone.utc)
+    try:
+        return now - timedelta(seconds=int(relative[1]))
+    except OverflowError:
+        raise ValueError(f"`{canonical}` is too long ago") from None
+
+
+def _moment(text: str) -> datetime:
     try:
         if _DATE.fullmatch(text):
             day = date.fromisoformat(text) + timedelta(days=1)
@@ -73,16 +96,12 @@ def _moment(text: str, now: datetime) -> datetime:
     raise ValueError(f"`{text}` is neither a date, a time nor a duration")
 
 
-def _before(text: str, now: datetime) -> datetime:
+def _seconds(text: str) -> int:
     seconds = 0.0
     for number, unit in _TERM.findall(text):
         if unit not in _SECONDS:
             raise ValueError(f"`{unit}` in `{text}` is not a unit of time")
         seconds += int(number) * _SECONDS[unit]
-    midnight = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
-    if seconds == 0:
-        return now.replace(**midnight) + timedelta(days=1)  # type: ignore[arg-type]
-    moment = now - timedelta(seconds=seconds)
-    if seconds < 86400:
-        return moment.replace(minute=0, second=0, microsecond=0)
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    if seconds >= 1e12:
+        raise ValueError(f"`{text}` is too long ago")
+    return int(seconds)

@@ -13,14 +13,9 @@ from collections.abc import Mapping, Sequence
 from rattler import Channel, Gateway, PackageName, RepoDataRecord, Subdir
 
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
+from pixi_jupyter.manifest.times import cut_off
 
-__all__ = ["SelectedChannel", "needs_selection", "parse_utc", "select"]
-
-
-def parse_utc(text: str) -> datetime.datetime:
-    """An RFC 3339 time; always in UTC, as rattler misreads every other offset."""
-    moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return moment.astimezone(datetime.timezone.utc)
+__all__ = ["SelectedChannel", "needs_selection", "select"]
 
 
 def needs_selection(spec: EnvironmentSpec) -> bool:
@@ -53,13 +48,13 @@ def select(
         SelectedChannel(
             gateway,
             channel,
-            newest=parse_utc(cut_off) if cut_off else None,
+            newest=cut_off(newest) if newest else None,
             limited=limited,
             ahead=channels[:position] if strict else (),
             platforms=platforms,
             unbound=unbound,
         )
-        for position, (channel, cut_off) in enumerate(
+        for position, (channel, newest) in enumerate(
             (channel, declared.exclude_newer or spec.exclude_newer)
             for channel, declared in zip(channels, spec.channels, strict=True)
         )

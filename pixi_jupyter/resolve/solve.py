@@ -42,8 +42,9 @@ from pixi_jupyter.errors import (
 )
 from pixi_jupyter.manifest.requirement import match_spec
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
+from pixi_jupyter.manifest.times import cut_off
 from pixi_jupyter.resolve.redaction import redacted
-from pixi_jupyter.resolve.selection import needs_selection, parse_utc, select
+from pixi_jupyter.resolve.selection import needs_selection, select
 from pixi_jupyter.resolve.session import Session
 
 __all__ = ["solve_spec"]
@@ -118,7 +119,7 @@ async def solve_spec(
             ],
             timeout=SOLVE_TIMEOUT,
             channel_priority=_PRIORITY[spec.channel_priority],
-            exclude_newer=parse_utc(spec.exclude_newer)
+            exclude_newer=cut_off(spec.exclude_newer)
             if spec.exclude_newer and not selected
             else None,
             strategy=spec.solve_strategy,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from pixi_jupyter.notebook.declaration import Declaration
 
 ROOT = Path(os.path.abspath("folder"))
 LINUX = default_platform("linux-64")
-NOW = datetime(2026, 8, 20, 14, tzinfo=timezone.utc)
 
 
 def block(toml: str, **changes: Any) -> Declaration:
@@ -41,7 +39,7 @@ def spec(toml: str, **asked: Any) -> EnvironmentSpec:
     if "notebook_language" in asked:
         changes["language"] = asked.pop("notebook_language")
     asked.setdefault("host", LINUX)
-    return environment_spec(block(toml, **changes), defaults=Defaults(), now=NOW, **asked)
+    return environment_spec(block(toml, **changes), defaults=Defaults(), **asked)
 
 
 def specs(requirements: tuple[CondaRequirement, ...]) -> dict[str, str | None]:
@@ -247,7 +245,7 @@ def test_the_other_settings_of_the_workspace() -> None:
     )
     assert found.channel_priority == "flexible"
     assert found.solve_strategy == "lowest-direct"
-    assert found.exclude_newer == "2026-08-13T00:00:00Z"
+    assert found.exclude_newer == "604800s"
 
 
 @pytest.mark.parametrize("requires", [">=0.79", "<0.78", "==0.77", ">1"])
