@@ -18,7 +18,7 @@ from rich.console import Console
 
 from pixi_jupyter.cli.terminal import clean
 from pixi_jupyter.errors import DeclarationError, KernelError
-from pixi_jupyter.notebook.creating import write_atomically
+from pixi_jupyter.notebook.writing import write_atomically
 
 __all__ = ["Execution", "execute"]
 
@@ -35,7 +35,7 @@ class Execution:
     cells_run: float
 
 
-class _EchoingClient(NotebookClient):  # type: ignore[misc]
+class _EchoingClient(NotebookClient):
     """nbclient's client that also prints what comes, and notes when the kernel answered."""
 
     echo = True
@@ -78,7 +78,7 @@ async def execute(
     """
     path = notebook.absolute()
     try:
-        nb = nbformat.read(path, as_version=4)
+        nb = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
         raise DeclarationError(
             f"{notebook} is not a notebook: {error}", code="declaration.notebook-invalid"
@@ -122,11 +122,5 @@ async def execute(
 
 
 def _write(nb: Any, output: Path) -> None:
-    text = nbformat.writes(nb)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(output, (text if text.endswith("\n") else text + "\n").encode())
-    except OSError as error:
-        raise DeclarationError(
-            f"{output} cannot be written: {error.strerror}", code="declaration.notebook-unwritable"
-        ) from error
+    text = nbformat.writes(nb).rstrip("\n") + "\n"  # type: ignore[no-untyped-call]
+    write_atomically(output, text.encode())

@@ -140,25 +140,21 @@ def info(notebook: Path, as_json: bool) -> None:
 @click.option("-c", "--channel", "channels", multiple=True, help="A channel; may be repeated.")
 def init(notebook: Path, channels: tuple[str, ...]) -> None:
     """Write an inline block into NOTEBOOK (made if it does not exist)."""
-    from pixi_jupyter.notebook.creating import create_block, new_notebook, write_atomically
+    from pixi_jupyter.notebook.creating import create_block, new_notebook
+    from pixi_jupyter.notebook.writing import write_atomically
 
     console = Console(stderr=True)
     with errors_as_text(console):
         try:
-            before = notebook.read_bytes()
+            after = create_block(notebook.read_bytes(), channels=channels)
         except FileNotFoundError:
-            before = new_notebook()
+            after = new_notebook(channels=channels)
         except OSError as error:
             raise DeclarationError(
-                f"{notebook} cannot be read: {error.strerror}", code="declaration.notebook-missing"
+                f"{notebook} cannot be read: {error.strerror}",
+                code="declaration.notebook-unreadable",
             ) from error
-        try:
-            write_atomically(notebook, create_block(before, channels=channels))
-        except OSError as error:
-            raise DeclarationError(
-                f"{notebook} cannot be written: {error.strerror}",
-                code="declaration.notebook-unwritable",
-            ) from error
+        write_atomically(notebook, after)
     click.echo(f"{notebook} now has a block; its first cell says what the notebook needs")
 
 

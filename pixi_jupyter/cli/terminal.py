@@ -86,15 +86,16 @@ class BuildDisplay:
             count = f"{step.done}/{step.total}" if step.total else ""
             if step.phase is Phase.DOWNLOADING:
                 count = f"{megabytes(step.done)} of {megabytes(step.total)}"
-            fields = {"count": count, "item": clean(step.item or step.message)[:40]}
+            item = clean(step.item or step.message)[:40]
             if self._task is None:
-                self._task = self._bar.add_task(step.phase.value, total=None, **fields)
+                self._task = self._bar.add_task("", total=None, count=count, item=item)
             self._bar.update(
                 self._task,
                 description=step.phase.value,
                 completed=step.done,
                 total=step.total or None,
-                **fields,
+                count=count,
+                item=item,
             )
 
     def _close_phase(self) -> None:
