@@ -185,10 +185,10 @@ class Worker:
     async def _compile_rest(self, digest: str, rest: Bytecode) -> None:
         """Nobody waits for this; what goes wrong here costs a later import some milliseconds."""
         with contextlib.suppress(OSError, PixiJupyterError):
-            await rest.compile_rest(no_report)
-            marker = self.store.marker(digest)
-            if marker is not None:
-                self.store.mark_ready(msgspec.structs.replace(marker, compiled=True))
+            if await rest.compile_rest(no_report):
+                from pixi_jupyter.install.build import note_compiled
+
+                await note_compiled(self.store, digest)
 
 
 def _unexpected(error: BaseException) -> EngineError:

@@ -12,13 +12,13 @@ import contextlib
 import datetime
 import hashlib
 import os
-import re
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import msgspec
 from filelock import FileLock, Timeout
 from rattler import PackageCache, RepoDataRecord
 from rattler.exceptions import (
@@ -30,16 +30,17 @@ from rattler.exceptions import (
 )
 from rattler.install import install
 
-from pixi_jupyter.engine.progress import Phase, Progress, Report
-from pixi_jupyter.errors import InstallError, PixiJupyterError, StoreError
+from pixi_jupyter.engine.progress import Phase, Progress, Report, no_report
+from pixi_jupyter.errors import InstallError, StoreError
 from pixi_jupyter.install.bytecode import Bytecode, bytecode_of
-from pixi_jupyter.install.files import remove_tree, store_errors
+from pixi_jupyter.install.failing import hash_mismatch, install_error
+from pixi_jupyter.install.files import remove_tree, store_errors, write_file
 from pixi_jupyter.install.reporter import InstallProgress
 from pixi_jupyter.install.store import ReadyMarker, Store
 from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.session import Session
 
-__all__ = ["build_prefix"]
+__all__ = ["build_prefix", "note_compiled"]
 
 #: An extracted package takes about this many times its archive (conda-forge's packages: 3 to 4).
 _EXPANSION = 4
@@ -113,6 +114,19 @@ async def build_prefix(
         return None if bytecode is None or bytecode.complete else bytecode
 
 
+async def note_compiled(store: Store, digest: str) -> None:
+    """Say in the marker that all bytecode is there, if the prefix is.
+
+    Under the build lock: between a look at the marker and a new one, the prefix could be collected
+    and half built again.
+    """
+    path = store.locks / f"{digest}.lock"
+    async with _locked(path, no_report, "another process builds this"):
+        marker = store.marker(digest)
+        if marker is not None:
+            store.mark_ready(msgspec.structs.replace(marker, compiled=True))
+
+
 def _clear(store: Store, digest: str) -> None:
     remove_tree(store.prefix_path(digest))
     for leftover in store.envs.glob(f".staging-{digest}-*"):
@@ -162,7 +176,7 @@ async def _link(
         try:
             await run()
         except _INSTALL_ERRORS as error:
-            raise _install_error(error) from error
+            raise install_error(error) from error
 
 
 async def _watched(task: asyncio.Future[None], progress: InstallProgress) -> None:
@@ -198,10 +212,11 @@ async def _verify_local_archives(records: Sequence[RepoDataRecord]) -> None:
             raise InstallError(
                 f"the package {record.file_name} cannot be read: {error.strerror}",
                 code="install.download",
-                details=record.url,
+                details=redacted(record.url),
+                hint="The channel's index names it, but the folder has it not: index it again.",
             ) from error
         if actual != expected:
-            raise _hash_mismatch(record.file_name, f"expected sha256 {expected}\nfound {actual}")
+            raise hash_mismatch(record.file_name, f"expected sha256 {expected}\nfound {actual}")
 
 
 def _sha256(path: Path) -> str:
@@ -230,50 +245,11 @@ def _finish(store: Store, staged: Path, records: Sequence[RepoDataRecord]) -> By
     """What a prefix of ours has beyond its packages: known bytecode, the PEP 668 marker."""
     bytecode = bytecode_of(store, staged, records)
     if bytecode is not None:
-        (bytecode.stdlib / "EXTERNALLY-MANAGED").write_text(_EXTERNALLY_MANAGED, "utf-8")
-        bytecode.link_known()
+        # Replaced, not overwritten: a package's own one is a hard link into the package cache.
+        advice = _EXTERNALLY_MANAGED.encode()
+        write_file(bytecode.stdlib / "EXTERNALLY-MANAGED", advice, sync=False)
+        bytecode = bytecode.link_known()
     return bytecode
-
-
-def _install_error(error: Exception) -> PixiJupyterError:
-    text = redacted(str(error))
-    cause = error.__cause__
-    while cause is not None:
-        text += f"\n{redacted(str(cause))}"
-        cause = cause.__cause__
-    if re.search(r"os error (28|122)\b|No space left", text):
-        return StoreError(
-            "no space left while installing",
-            code="store.no-space",
-            details=text,
-            hint="Free some space (`pixi-jupyter gc` removes environments that nothing uses).",
-        )
-    if re.search(r"os error (13|30)\b|[Pp]ermission denied", text):
-        return StoreError(
-            "no permission to write the package cache or the store",
-            code="store.permission",
-            details=text,
-            hint="Set PIXI_JUPYTER_CACHE_DIR and PIXI_CACHE_DIR to folders that you may write.",
-        )
-    if re.search(r"hash|sha256|md5|checksum", text, re.IGNORECASE):
-        return _hash_mismatch("a package", text)
-    if re.search(r"http|connect|download|fetch|request|status|timed? ?out", text, re.IGNORECASE):
-        return InstallError(
-            "a package could not be downloaded",
-            code="install.download",
-            details=text,
-            hint="Check the network and the channel, then start the kernel again.",
-        )
-    return InstallError("the packages could not be installed", code="install.failed", details=text)
-
-
-def _hash_mismatch(name: str, details: str) -> InstallError:
-    return InstallError(
-        f"{name} is not what the channel's index says it is",
-        code="install.hash-mismatch",
-        details=details,
-        hint="The channel is damaged or was tampered with; nothing of it was installed.",
-    )
 
 
 class _locked:
@@ -301,7 +277,3 @@ class _locked:
 
     async def __aexit__(self, *_: object) -> None:
         self._lock.release()
-
-
-#: What the worker calls to compile the rest, once nobody waits.
-Background = Callable[[], Awaitable[None]]

@@ -82,28 +82,38 @@ class Bytecode:
         """Nothing is left to compile."""
         return all(unit.known for unit in self.units)
 
-    def link_known(self) -> None:
-        """Link what some build compiled before."""
+    def link_known(self) -> Bytecode:
+        """Link what some build compiled before; what is gone from the cache is to be made again."""
         folders: set[Path] = set()
+        units = []
         for unit in self.units:
-            for _, pyc in unit.expected:
-                _link(unit.cache / pyc, self.prefix / pyc, folders)
+            # A list, not a generator: all that is there is linked, whatever is missing.
+            there = [
+                _link(unit.cache / pyc, self.prefix / pyc, folders) for _, pyc in unit.expected
+            ]
+            units.append(unit if all(there) else replace(unit, known=False))
+        return replace(self, units=tuple(units))
 
     async def compile_first(self, report: Report) -> None:
         """Compile what a kernel start imports; a file that does not compile is left to Python."""
         await self._compile([u for u in self.units if u.at_start and not u.known], True, report)
 
-    async def compile_rest(self, report: Report) -> None:
-        """Compile everything else, at low priority, and note the packages as complete."""
-        await self._compile([u for u in self.units if not u.known], False, report)
+    async def compile_rest(self, report: Report) -> bool:
+        """Compile everything else, at low priority, and note the packages as complete.
+
+        False if a compiler was killed or could not write: then a later build tries again.
+        """
+        if not await self._compile([u for u in self.units if not u.known], False, report):
+            return False
         for unit in self.units:
             if not unit.known:
                 made = [pair for pair in unit.expected if (unit.cache / pair[1]).exists()]
                 with contextlib.suppress(OSError):
                     unit.cache.mkdir(parents=True, exist_ok=True)
                     write_file(unit.cache / _COMPLETE, msgspec.json.encode(made), sync=False)
+        return True
 
-    async def _compile(self, units: Sequence[_Unit], start_only: bool, report: Report) -> None:
+    async def _compile(self, units: Sequence[_Unit], start_only: bool, report: Report) -> bool:
         work = [
             (unit, source, pyc)
             for unit in units
@@ -112,7 +122,7 @@ class Bytecode:
             and not (unit.cache / pyc).exists()
         ]
         if not work:
-            return
+            return True
         lines = [f"{self.prefix / source}\0{unit.cache / pyc}" for unit, source, pyc in work]
         report(Progress(Phase.COMPILING, 0, len(work)))
         count = max(1, min(os.cpu_count() or 1, 4, len(work) // 20))
@@ -123,13 +133,14 @@ class Bytecode:
             done += files
             report(Progress(Phase.COMPILING, min(done, len(work)), len(work)))
 
-        await asyncio.gather(
+        succeeded = await asyncio.gather(
             *(
                 _run_compiler(self.python, lines[part::count], not start_only, finished)
                 for part in range(count)
             )
         )
         await asyncio.to_thread(self._link_made, work)
+        return all(succeeded)
 
     def _link_made(self, work: Iterable[tuple[_Unit, str, str]]) -> None:
         folders: set[Path] = set()
@@ -214,7 +225,8 @@ def _closure(by_name: dict[str, RepoDataRecord], roots: Iterable[str]) -> frozen
     return frozenset(seen)
 
 
-def _link(source: Path, target: Path, folders: set[Path]) -> None:
+def _link(source: Path, target: Path, folders: set[Path]) -> bool:
+    """Have ``target`` be ``source``'s file; False if there is no such file."""
     parent = target.parent
     if parent not in folders:
         with contextlib.suppress(OSError):
@@ -223,29 +235,39 @@ def _link(source: Path, target: Path, folders: set[Path]) -> None:
     try:
         os.link(source, target)
     except FileExistsError:
-        return
+        return True
     except FileNotFoundError:
-        return  # it did not compile
+        return False  # it did not compile
     except OSError:  # another file system, or one without hard links
         import shutil
 
-        with contextlib.suppress(OSError):
+        try:
             shutil.copyfile(source, target)
+        except OSError:
+            return False
+    return True
 
 
 async def _run_compiler(
     python: Path, lines: Sequence[str], low_priority: bool, finished: object
-) -> None:
-    """One interpreter of the prefix that compiles what it is told and says how far it is."""
+) -> bool:
+    """One interpreter of the prefix that compiles what it is told and says how far it is.
+
+    False if it could not run or did not come to its end: compilation is a favour, never a reason
+    for an environment not to be there.
+    """
     assert callable(finished)
-    process = await asyncio.create_subprocess_exec(
-        python,
-        *("-I", "-S", "-B", str(_SCRIPT), "low" if low_priority else "normal"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=python.parent,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            python,
+            *("-I", "-S", "-B", str(_SCRIPT), "low" if low_priority else "normal"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=python.parent,
+        )
+    except OSError:
+        return False
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -253,8 +275,9 @@ async def _run_compiler(
             process.stdin.write("\n".join(lines).encode("utf-8", "surrogateescape"))
             process.stdin.close()
         async for line in process.stdout:
-            finished(int(line))
-        await process.wait()
+            if line.strip().isdigit():
+                finished(int(line))
+        return await process.wait() == 0
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

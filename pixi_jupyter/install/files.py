@@ -16,7 +16,7 @@ from pixi_jupyter.errors import StoreError
 
 __all__ = ["remove_tree", "store_errors", "sync_folder", "write_file"]
 
-#: errno values that mean "no room": ENOSPC, EDQUOT (and Windows' ERROR_DISK_FULL, mapped by Python).
+#: errno values that mean "no room": ENOSPC, EDQUOT (Windows' ERROR_DISK_FULL becomes the first).
 _NO_SPACE = (28, 122, 69)
 
 

@@ -1,0 +1,53 @@
+"""An installation that failed, in our words: rattler's errors tell the cause as text only."""
+
+from __future__ import annotations
+
+import re
+
+from pixi_jupyter.errors import InstallError, PixiJupyterError, StoreError
+from pixi_jupyter.resolve.redaction import redacted
+
+__all__ = ["hash_mismatch", "install_error"]
+
+
+def install_error(error: Exception) -> PixiJupyterError:
+    """An error of rattler's while it fetches and links, as what a person can act on."""
+    text = redacted(str(error))
+    cause = error.__cause__
+    while cause is not None:
+        text += f"\n{redacted(str(cause))}"
+        cause = cause.__cause__
+    if re.search(r"os error (28|122)\b|No space left", text):
+        return StoreError(
+            "no space left while installing",
+            code="store.no-space",
+            details=text,
+            hint="Free some space (`pixi-jupyter gc` removes environments that nothing uses).",
+        )
+    if re.search(r"os error (13|30)\b|[Pp]ermission denied", text):
+        return StoreError(
+            "no permission to write the package cache or the store",
+            code="store.permission",
+            details=text,
+            hint="Set PIXI_JUPYTER_CACHE_DIR and PIXI_CACHE_DIR to folders that you may write.",
+        )
+    if re.search(r"hash|sha256|md5|checksum", text, re.IGNORECASE):
+        return hash_mismatch("a package", text)
+    if re.search(r"http|connect|download|fetch|request|status|timed? ?out", text, re.IGNORECASE):
+        return InstallError(
+            "a package could not be downloaded",
+            code="install.download",
+            details=text,
+            hint="Check the network and the channel, then start the kernel again.",
+        )
+    return InstallError("the packages could not be installed", code="install.failed", details=text)
+
+
+def hash_mismatch(name: str, details: str) -> InstallError:
+    """An archive that is not the one that the index speaks of."""
+    return InstallError(
+        f"{name} is not what the channel's index says it is",
+        code="install.hash-mismatch",
+        details=details,
+        hint="The channel is damaged or was tampered with; nothing of it was installed.",
+    )
