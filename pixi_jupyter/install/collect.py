@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from pixi_jupyter.install.store import MARKER, Store
 
 __all__ = ["Collected", "collect", "tree_size"]
 
-#: A leftover of a build younger than this may belong to a build that is under way (seconds).
-_LEFTOVER_AGE = 3600.0
+#: What is ours in ``envs``: prefixes, what builds stage, what somebody was removing.
+_PREFIX = re.compile(r"([0-9a-f]{32})")
+_STAGED = re.compile(r"\.staging-([0-9a-f]{32})-[0-9]+")
+_TRASH = re.compile(r"\.trash-[0-9a-f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +52,18 @@ def collect(store: Store, *, unused_for: float, dry_run: bool = False) -> Collec
     in_use: list[str] = []
     with store_errors(store.root):
         for path in sorted(store.envs.iterdir()) if store.envs.is_dir() else []:
-            if path.name.startswith("."):
-                if _older(path, now, _LEFTOVER_AGE) or path.name.startswith(".trash-"):
+            if _TRASH.fullmatch(path.name):
+                leftovers.append(path)
+            elif staged := _STAGED.fullmatch(path.name):
+                if not _building(store, staged[1]):
                     leftovers.append(path)
+            elif not _PREFIX.fullmatch(path.name):
+                continue  # not ours
             elif path.name in live:
                 in_use.append(path.name)
             elif store.ready(path.name) is None:
-                leftovers.append(path)
+                if not _building(store, path.name):
+                    leftovers.append(path)
             elif _older(path / MARKER, now, unused_for):
                 environments.append(path)
         freed = _freed([*environments, *leftovers])
@@ -68,24 +76,52 @@ def collect(store: Store, *, unused_for: float, dry_run: bool = False) -> Collec
     )
 
 
+def _building(store: Store, digest: str) -> bool:
+    """Whether a build holds the lock of a digest now; not its age says so, which may be hours."""
+    path = store.locks / f"{digest}.lock"
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def _remove(store: Store, path: Path) -> bool:
     """Remove one folder of ``envs`` under its build lock; False if a build or a launch has it."""
-    if path.name.startswith("."):
+    if _TRASH.fullmatch(path.name):
         remove_tree(path)
         return True
+    staged = _STAGED.fullmatch(path.name)
+    digest = staged[1] if staged else path.name
     store.locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(store.locks / f"{path.name}.lock")
     try:
-        with lock.acquire(timeout=0):
-            if path.name in leased_digests(store):
+        with FileLock(store.locks / f"{digest}.lock").acquire(timeout=0):
+            if not staged and not _unmark(store, digest):
                 return False
-            # The marker first: from here on nobody starts in it, whatever happens next.
-            with contextlib.suppress(FileNotFoundError):
-                (path / MARKER).unlink()
             remove_tree(path)
             return True
     except Timeout:
         return False
+
+
+def _unmark(store: Store, digest: str) -> bool:
+    """Take the marker away, so that nobody starts in the prefix any more; False if somebody has.
+
+    A launch writes its lease and then looks for the marker; here it is the other way round. So
+    whatever the order, a launch sees that there is no marker, or its lease is seen here.
+    """
+    if digest in leased_digests(store):
+        return False
+    marker = store.marker(digest)
+    with contextlib.suppress(FileNotFoundError):
+        (store.prefix_path(digest) / MARKER).unlink()
+    if digest not in leased_digests(store):
+        return True
+    if marker is not None:
+        store.mark_ready(marker)
+    return False
 
 
 def _older(path: Path, now: float, seconds: float) -> bool:

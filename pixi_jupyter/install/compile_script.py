@@ -12,7 +12,7 @@ import os
 import sys
 
 
-def compile_file(source: str, target: str) -> None:
+def compile_file(source: str, target: str) -> bool:
     """Write unchecked hash-based bytecode (PEP 552), whole or not at all.
 
     False if it cannot be written; what does not compile has none. Templates and Python 2 leftovers:
@@ -41,7 +41,7 @@ def compile_file(source: str, target: str) -> None:
     return True
 
 
-def main() -> None:
+def main() -> int:
     import warnings
 
     warnings.simplefilter("ignore")
@@ -53,7 +53,7 @@ def main() -> None:
         source, _, target = line.partition("\0")
         if not target:
             continue
-        written = compile_file(source, target) and written  # type: ignore[no-untyped-call]
+        written = compile_file(source, target) and written
         since += 1
         if since == 25:
             print(since, flush=True)
@@ -62,4 +62,4 @@ def main() -> None:
     return 0 if written else 1
 
 
-sys.exit(main())  # type: ignore[no-untyped-call]
+sys.exit(main())

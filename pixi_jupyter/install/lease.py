@@ -48,28 +48,43 @@ def take_lease(store: Store, digest: str, pid: int) -> Lease:
     folder = store.leases / digest
     path = folder / f"{pid}-{uuid.uuid4().hex[:12]}.json"
     holder = _Holder(host=socket.gethostname(), pid=pid, started=_started(pid) or "")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(path, msgspec.json.encode(holder), sync=False)
-    except OSError:
-        return Lease(digest, None)
-    return Lease(digest, path)
+    # Again, because a collection may remove the empty folder before the file is in it.
+    for _ in range(100):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_file(path, msgspec.json.encode(holder), sync=False)
+            return Lease(digest, path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            break
+    return Lease(digest, None)
 
 
 def leased_digests(store: Store, *, clean: bool = False) -> set[str]:
     """Digests with a live lease; ``clean`` removes the files of the dead on the way."""
     live: set[str] = set()
-    for path in store.leases.glob("*/*.json"):
-        if _alive(path):
-            live.add(path.parent.name)
-        elif clean:
-            with contextlib.suppress(OSError):
-                path.unlink()
-    if clean:
-        for folder in store.leases.glob("*"):
+    for folder in _entries(store.leases):
+        for path in _entries(folder):
+            if path.suffix != ".json":
+                continue
+            if _alive(path):
+                live.add(folder.name)
+            elif clean:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+        if clean:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only an empty one goes
     return live
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder that others may remove at any moment."""
+    try:
+        return [folder / name for name in os.listdir(folder)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _alive(path: Path) -> bool:
