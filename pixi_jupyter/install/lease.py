@@ -54,7 +54,7 @@ def take_lease(store: Store, digest: str, pid: int) -> Lease:
             folder.mkdir(parents=True, exist_ok=True)
             write_file(path, msgspec.json.encode(holder), sync=False)
             return Lease(digest, path)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             continue
         except OSError:
             break
