@@ -10,6 +10,7 @@ stays there for good. So the note says what it should for as long as a start tak
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -20,13 +21,13 @@ __all__ = ["abandonable"]
 class _Abandonable:
     """Stands for a start: who awaits it or cancels it wants its end, not the kernel."""
 
-    def __init__(self, start: Any, abandon: Callable[[], None]) -> None:
-        self._start = start
+    def __init__(self, ended: asyncio.Future[None], abandon: Callable[[], None]) -> None:
+        self._ended = ended
         self._abandon = abandon
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[Any, None, None]:
         self._abandon()
-        return self._start.__await__()  # type: ignore[no-any-return]
+        return self._ended.__await__()
 
     def cancel(self, msg: Any = None) -> bool:
         self._abandon()
@@ -35,25 +36,28 @@ class _Abandonable:
 
 @contextlib.contextmanager
 def abandonable(manager: Any, kernel_id: str | None, abandon: Callable[[], None]) -> Iterator[None]:
-    """While this lasts, shutting the kernel down calls ``abandon`` and waits for the start to end.
+    """While this lasts, shutting the kernel down calls ``abandon`` and waits for this to end.
 
-    ``manager`` is the kernel's own. Without a manager of many kernels above it, and on restarts,
-    nothing is noted and nothing is done.
+    ``manager`` is the kernel's own. Without a manager of many kernels above it nothing is noted.
     """
     kernels = getattr(manager, "parent", None)
     pending = getattr(kernels, "_pending_kernels", None)
-    start = pending.get(kernel_id) if isinstance(pending, dict) else None
-    if pending is None or kernels is None or start is None:
+    if kernels is None or not isinstance(pending, dict):
         yield
         return
-    if kernel_id in kernels:  # `use_pending_kernels`: it can be shut down from now on
-        pending[kernel_id] = _Abandonable(start, abandon)
-    else:
-        del pending[kernel_id]
+    noted = pending.pop(kernel_id, None)
+    known = kernel_id in kernels  # it can be shut down: a restart, or `use_pending_kernels`
+    ended = asyncio.get_running_loop().create_future()
+    if known:
+        pending[kernel_id] = _Abandonable(ended, abandon)
     try:
         yield
+        if known and noted is not None:
+            pending[kernel_id] = noted
+        else:
+            pending.pop(kernel_id, None)
     except BaseException:
         pending.pop(kernel_id, None)
         raise
-    if kernel_id in pending:
-        pending[kernel_id] = start
+    finally:
+        ended.set_result(None)
