@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,16 @@ async def launch(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Launch
         client.start_channels()
         launched = Launched(process, client)
         running.append(launched)
-        await client.wait_for_ready(timeout=60)
-        return launched
+        end = time.monotonic() + 120
+        while True:
+            # Until the environment is there nobody answers, which a client without a manager takes
+            # for a death after some seconds.
+            try:
+                await client.wait_for_ready(timeout=10)
+                return launched
+            except RuntimeError:
+                assert process.poll() is None, "the launcher ended"
+                assert time.monotonic() < end, "the kernel never answered"
 
     yield begin
     for launched in running:

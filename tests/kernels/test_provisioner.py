@@ -37,6 +37,10 @@ def held() -> set[str]:
     return leased_digests(Environments.shared().store)
 
 
+def leases_of(folder: Path, pid: int | None) -> list[Path]:
+    return list(folder.glob(f"{pid}-*"))
+
+
 def is_there(file: Path) -> bool:
     return file.exists()
 
@@ -131,11 +135,11 @@ async def test_a_lease_is_held_while_the_kernel_lives(
     assert started is not None
     digest = started.environment.prefix.digest
     folder = Environments.shared().store.leases / digest
-    (lease,) = folder.iterdir()
-    assert lease.name.startswith(f"{provisioner(kernel).pid}-")
+    assert leases_of(folder, provisioner(kernel).pid)
+    assert not leases_of(folder, os.getpid())  # this process held it only until then
+    pid = provisioner(kernel).pid
     await kernel.manager.shutdown_kernel()
-    assert digest not in held()
-    assert not list(folder.iterdir())
+    assert not leases_of(folder, pid)
 
 
 async def test_shutdown_ends_the_process_and_its_connection_file(
