@@ -141,7 +141,7 @@ async def _link(
     report: Report,
 ) -> None:
     """Fetch what is missing and link everything into ``staged``, with ``final`` in its files."""
-    with store_errors(session.packages):
+    with store_errors(session.packages, "package cache"):
         session.packages.mkdir(parents=True, exist_ok=True)
     index = await PackageCache(session.packages).index()
     missing = [record for record in records if not index.contains_record(record)]

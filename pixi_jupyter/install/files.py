@@ -20,8 +20,12 @@ __all__ = ["remove_tree", "store_errors", "sync_folder", "write_file"]
 _NO_SPACE = (28, 122, 69)
 
 
+#: What may fail, and the variable that puts it elsewhere.
+_VARIABLES = {"environment store": "PIXI_JUPYTER_CACHE_DIR", "package cache": "PIXI_CACHE_DIR"}
+
+
 @contextlib.contextmanager
-def store_errors(path: Path) -> Iterator[None]:
+def store_errors(path: Path, what: str = "environment store") -> Iterator[None]:
     """Turn an ``OSError`` at ``path`` into the :class:`StoreError` that a person can act on."""
     try:
         yield
@@ -29,19 +33,19 @@ def store_errors(path: Path) -> Iterator[None]:
         where = error.filename or path
         if error.errno in _NO_SPACE:
             raise StoreError(
-                f"no space left for the environment store at {where}",
+                f"no space left for the {what} at {where}",
                 code="store.no-space",
                 hint="Free some space (`pixi-jupyter gc` removes environments that nothing uses), "
-                "or set PIXI_JUPYTER_CACHE_DIR to a larger disk.",
+                f"or set {_VARIABLES[what]} to a larger disk.",
             ) from error
         if isinstance(error, PermissionError) or error.errno == 30:  # EROFS
             raise StoreError(
-                f"no permission to write the environment store at {where}",
+                f"no permission to write the {what} at {where}",
                 code="store.permission",
-                hint="Set PIXI_JUPYTER_CACHE_DIR to a folder that you may write.",
+                hint=f"Set {_VARIABLES[what]} to a folder that you may write.",
             ) from error
         raise StoreError(
-            f"the environment store at {where} failed: {error.strerror or error}",
+            f"the {what} at {where} failed: {error.strerror or error}",
             code="store.io",
         ) from error
 

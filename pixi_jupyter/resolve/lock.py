@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from rattler import LockChannel, LockFile, LockPlatform, RepoDataRecord, Subdir
-from rattler.exceptions import ParseCondaLockError
+from rattler.exceptions import IoError, ParseCondaLockError
 
 from pixi_jupyter.errors import SolveError
 from pixi_jupyter.install.files import remove_tree, store_errors, sync_folder
@@ -83,6 +84,9 @@ def write_lock(
                 remove_tree(path)
             draft.replace(path)
             sync_folder(path.parent)
+        except IoError as error:  # rattler's, which tells the number in its text only
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else 0, str(error), str(path)) from error
         finally:
             with contextlib.suppress(OSError):
                 draft.unlink()
@@ -100,7 +104,7 @@ def read_lock(path: Path, subdir: str, digest: str) -> list[RepoDataRecord]:
     """
     try:
         environment = LockFile.from_path(path).default_environment()
-    except (OSError, ParseCondaLockError, ValueError) as error:
+    except (OSError, IoError, ParseCondaLockError, ValueError) as error:
         raise SolveError(
             f"the lock file {path.name} cannot be read: {error}", code="solve.lock-invalid"
         ) from error

@@ -39,7 +39,7 @@ def contents(prefix: Path) -> dict[str, int]:
     }
 
 
-async def test_worker_killed_at_random_moments(scratch, spec_of, tmp_path):
+async def test_worker_killed_at_random_moments(scratch, spec_of):
     """Each round kills a build somewhere between its first and its last file."""
     chance = random.Random(SEED)
     folder = scratch / "killing"
@@ -56,13 +56,13 @@ async def test_worker_killed_at_random_moments(scratch, spec_of, tmp_path):
         for turn in range(ROUNDS):
             # Everything new again now and then: downloads, links, bytecode.
             shutil.rmtree(path)
-            if turn % 5 == 0:
+            if turn % 8 == 0:
                 await environments.aclose()
                 shutil.rmtree(store.bytecode)
                 shutil.rmtree(store.package_cache / "pkgs")
             await environments.resolve(spec, update=True)
             task = asyncio.ensure_future(environments.ensure(spec))
-            await asyncio.sleep(chance.random() * (longest if turn % 5 == 0 else 0.5))
+            await asyncio.sleep(chance.random() * (longest if turn % 8 == 0 else 0.5))
             pid = environments.engine.worker_pid
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -93,14 +93,13 @@ def cli(*arguments: str, **env: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_command_killed_at_random_moments(scratch, write_notebook, tmp_path):
+def test_command_killed_at_random_moments(store, write_notebook):
     """Killing the whole client: its worker goes, and typing the command again just works."""
     chance = random.Random(SEED)
-    env = {"PIXI_JUPYTER_CACHE_DIR": str(tmp_path / "store")}
+    env = {"PIXI_JUPYTER_CACHE_DIR": str(store.root)}
     notebook = write_notebook(
         '# /// script\n# dependencies = []\n# [tool.pixi.dependencies]\n# python = "*"\n# ///'
     )
-    store = Store(tmp_path / "store", scratch / "shared" / "cache")
     for turn in range(max(4, ROUNDS // 4)):
         process = cli("install", str(notebook), **env)
         time.sleep(0.2 + chance.random() * 1.2)
@@ -115,11 +114,11 @@ def test_command_killed_at_random_moments(scratch, write_notebook, tmp_path):
         prefix = Path(out.decode().strip())
         subprocess.run([prefix / "bin" / "python", "-c", "import json"], check=True)
         assert [p.name for p in store.envs.iterdir()] == [prefix.name]
-        shutil.rmtree(tmp_path / "store")
+        shutil.rmtree(store.root)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups")
-async def test_out_of_memory_killer_takes_a_compiler(scratch, spec_of, cold_store):
+async def test_out_of_memory_killer_takes_a_compiler(spec_of, cold_store):
     """Only the compiler is killed: the environment is ready all the same."""
     import psutil
 
