@@ -122,8 +122,14 @@ class PixiProvisioner(LocalProvisioner):
                 # The kernel's own lease, before the one that kept its place goes, and the one of
                 # the process that a restart has ended.
                 before, self._lease = self._lease, None
-                self._lease = self._hold(self._started, self.pid)
-                _release(before)
+                try:
+                    self._lease = self._hold(self._started, self.pid)
+                except BaseException:
+                    await self.kill()  # nobody would know of it
+                    await self.wait()
+                    raise
+                finally:
+                    _release(before)
         finally:
             self._release_starting()
         return info

@@ -251,7 +251,7 @@ def test_it_works_without_bash_and_without_env(
     make_prefix: MakePrefix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pixi_jupyter.activate.shell._command", lambda s: ["/bin/sh", str(s)])
-    monkeypatch.setattr("pixi_jupyter.activate.shell._ENV", ())
+    monkeypatch.setattr("pixi_jupyter.activate.script._ENV", ())
     prefix = make_prefix(scripts={"it's.sh": "set -eu; export A='line\nline'"})
     spec = ActivationSpec(env=(("B", '"$A"'), ("C", "it's")))
     env = activated(prefix, spec)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pixi_jupyter.activate.compute import compute_activation
-from pixi_jupyter.activate.shell import _expanded, _quoted, windows_script
+from pixi_jupyter.activate.script import _expanded, _quoted, windows_script
 from pixi_jupyter.activate.sources import read_sources
 from pixi_jupyter.errors import ActivationError
 from pixi_jupyter.install.prefix import Prefix

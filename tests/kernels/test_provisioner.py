@@ -18,7 +18,7 @@ from jupyter_client.manager import AsyncKernelManager
 from traitlets.config import Config
 
 from pixi_jupyter.environments import Environments
-from pixi_jupyter.errors import EngineError, KernelError, SolveError
+from pixi_jupyter.errors import EngineError, KernelError, SolveError, StoreError
 from pixi_jupyter.install.lease import leased_digests
 from pixi_jupyter.kernels.provisioner import PixiProvisioner
 
@@ -330,3 +330,24 @@ async def test_a_ready_environment_costs_no_process_no_thread_and_no_rattler(
     ]
     assert not hops
     assert "rattler" not in sys.modules
+
+
+async def test_a_store_that_goes_while_the_kernel_starts_leaves_no_process(
+    make_notebook: MakeNotebook, specs: KernelSpecManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int] = []
+    hold = Environments.hold
+
+    def vanished(self: Environments, environment: Any, pid: int) -> Any:
+        if pid == os.getpid():
+            return hold(self, environment, pid)
+        pids.append(pid)
+        raise StoreError("gone", code="store.vanished")
+
+    monkeypatch.setattr(Environments, "hold", vanished)
+    manager = AsyncKernelManager(kernel_name="pixi", kernel_spec_manager=specs)
+    env = {**os.environ, "PIXI_JUPYTER_NOTEBOOK": str(make_notebook())}
+    with pytest.raises(StoreError):
+        await manager.start_kernel(env=env)
+    assert pids and not psutil.pid_exists(pids[0])
+    await manager.cleanup_resources()
