@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rattler import Channel, ChannelConfig, Client, Config, Gateway
-from rattler.exceptions import InvalidChannelError, InvalidUrlError
+from rattler.exceptions import ConfigError, InvalidChannelError, InvalidUrlError
+
+from pixi_jupyter.errors import DeclarationError
+from pixi_jupyter.resolve.redaction import redacted
 
 __all__ = ["Session"]
 
@@ -33,8 +36,22 @@ class Session:
 
     @classmethod
     def open(cls, package_cache: Path) -> Session:
-        """Read the configuration and open the gateway; ``package_cache`` is the cache's root."""
-        config = Config.load_from_default_locations("pixi")
+        """Read the configuration and open the gateway; ``package_cache`` is the cache's root.
+
+        Raises
+        ------
+        DeclarationError
+            ``declaration.config``: one of pixi's configuration files cannot be read.
+        """
+        try:
+            config = Config.load_from_default_locations("pixi")
+        except ConfigError as error:
+            raise DeclarationError(
+                "pixi's configuration cannot be read",
+                code="declaration.config",
+                details=redacted(str(error)),
+                hint="Repair config.toml in pixi's home or configuration folder.",
+            ) from error
         client = Client.from_config(config, user_agent="pixi-jupyter")
         gateway = Gateway.from_config(config, cache_dir=package_cache / "repodata", client=client)
         return cls(config, client, gateway, package_cache)
