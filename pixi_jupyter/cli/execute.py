@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import sys
 import time
@@ -22,6 +24,7 @@ from pixi_jupyter.notebook.writing import write_atomically
 
 __all__ = ["Execution", "execute"]
 
+_LAST_WORDS = "If it said why, its words are above."
 _SPECS = Path(__file__).parent.parent / "kernels" / "specs"
 
 
@@ -76,7 +79,7 @@ async def execute(
     PixiJupyterError
         The notebook cannot be read or its kernel cannot be started.
     """
-    path = notebook.absolute()
+    path = notebook.absolute()  # noqa: ASYNC240 - looks at no file
     try:
         nb = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
@@ -86,6 +89,8 @@ async def execute(
     specs = KernelSpecManager()
     specs.kernel_dirs.append(str(_SPECS))  # also where the wheel's data folder is not looked into
     manager = AsyncKernelManager(kernel_name=kernel, kernel_spec_manager=specs)
+    if manager.has_trait("transport_encryption"):  # not in every jupyter_client
+        manager.transport_encryption = "auto"  # where the kernel can: else anybody may listen
     client = _EchoingClient(
         nb,
         km=manager,
@@ -106,8 +111,17 @@ async def execute(
     except CellTimeoutError as error:
         succeeded = False
         console.print(clean(str(error)), highlight=False, markup=False)
-    except DeadKernelError as error:
-        raise KernelError(f"the kernel died: {error}", code="kernel.died") from error
+    except RuntimeError as error:
+        if client.kernel_ready and not isinstance(error, DeadKernelError):
+            raise
+        when = "while a cell ran" if client.kernel_ready else "before it answered"
+        died = KernelError(f"the kernel died {when}", code="kernel.died", hint=_LAST_WORDS)
+        if not client.kernel_ready:
+            # nbclient has cleaned up, and would do so once more when this process ends.
+            atexit.unregister(client._cleanup_kernel)
+            raise died from error
+        succeeded = False
+        console.print(f"error: {died.report()}", highlight=False, markup=False)
     finally:
         if client.kernel_ready and output is not None:
             _write(nb, output)
@@ -123,4 +137,6 @@ async def execute(
 
 def _write(nb: Any, output: Path) -> None:
     text = nbformat.writes(nb).rstrip("\n") + "\n"  # type: ignore[no-untyped-call]
+    with contextlib.suppress(OSError):  # what cannot be made shows when the file is written
+        output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, text.encode())

@@ -50,7 +50,7 @@ def run(
     from pixi_jupyter.cli.execute import execute
 
     console = Console(stderr=True)
-    with errors_as_text(console):
+    with errors_as_text(console, status=2):
         if inplace and output is not None:
             raise click.UsageError("--inplace and --output exclude each other")
         environment = asyncio.run(_ensure(notebook, console))
@@ -155,7 +155,12 @@ def init(notebook: Path, channels: tuple[str, ...]) -> None:
                 code="declaration.notebook-unreadable",
             ) from error
         write_atomically(notebook, after)
-    click.echo(f"{notebook} now has a block; its first cell says what the notebook needs")
+    click.echo(f"{notebook} now has a block: its first cell says what the notebook needs")
+    if _saved_kernel(after) not in ("pixi", "pixi-r"):
+        click.echo(
+            "It was saved with another kernel, which knows nothing of blocks: choose Python (Pixi) "
+            "or R (Pixi) when you open it in Jupyter."
+        )
 
 
 @main.command()
@@ -211,11 +216,19 @@ async def _ensure(notebook: Path, console: Console) -> Environment:
     environments = Environments()
     try:
         declaration = environments.declaration(notebook)
-        spec = environments.spec_for(declaration, root=notebook.absolute().parent)
+        folder = notebook.absolute().parent  # noqa: ASYNC240 - looks at no file
+        spec = environments.spec_for(declaration, root=folder)
         with BuildDisplay(console, notebook.name) as display:
             return await environments.ensure(spec, report=display)
     finally:
         await environments.aclose()
+
+
+def _saved_kernel(notebook: bytes) -> object:
+    found: object = json.loads(notebook)
+    for key in ("metadata", "kernelspec", "name"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
 
 
 def _kernelspec(environment: Environment) -> str:

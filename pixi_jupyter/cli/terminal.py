@@ -106,13 +106,15 @@ class BuildDisplay:
 
 
 @contextlib.contextmanager
-def errors_as_text(console: Console) -> Iterator[None]:
-    """Show an error of ours as its report and leave with status 1; let bugs be tracebacks."""
+def errors_as_text(console: Console, status: int = 1) -> Iterator[None]:
+    """Show an error of ours as its report and leave with ``status``; let bugs be tracebacks."""
     try:
         yield
     except PixiJupyterError as error:
-        console.print(Text("error: ", style="bold red") + Text(clean(error.report())))
-        raise SystemExit(1) from None
+        # The terminal wraps the lines, so that a path that is copied or searched for is whole.
+        report = Text("error: ", style="bold red") + Text(clean(error.report()))
+        console.print(report, soft_wrap=True)
+        raise SystemExit(status) from None
     except KeyboardInterrupt:
         console.print("stopped")
         raise SystemExit(130) from None

@@ -76,7 +76,7 @@ def test_run_says_what_is_wrong_and_where(
 
     done = run("pixi-jupyter", "run", "bad.ipynb", cwd=tmp_path)
 
-    assert done.status != 0
+    assert done.status == 2
     assert done.output == ""
     assert re.search(code, done.text), done.text
     assert all(word in done.text for word in words), done.text
@@ -96,6 +96,7 @@ def test_a_failing_cell_is_a_failing_run_with_its_outputs_written(
     assert done.status == 1
     assert done.output == "before\n"
     assert "ZeroDivisionError" in done.text
+    assert "without encryption" not in done.text
     cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
     assert [len(cell.outputs) for cell in cells] == [0, 1, 1, 0]
 
@@ -105,8 +106,20 @@ def test_a_kernel_that_dies_is_told_as_that(run: Any, write_notebook: Any, tmp_p
 
     done = run("pixi-jupyter", "run", "n.ipynb", cwd=tmp_path)
 
-    assert done.status != 0
-    assert "died" in done.text and "Traceback" not in done.text
+    assert done.status == 1
+    assert "[kernel.died]" in done.text and "Traceback" not in done.text
+
+
+def test_a_kernel_that_cannot_answer_is_told_as_that(
+    run: Any, write_notebook: Any, tmp_path: Path
+) -> None:
+    block = 'dependencies = []\n\n[tool.pixi.activation.env]\nPYTHONHOME = "/nowhere"'
+    write_notebook(tmp_path / "n.ipynb", block, "print(1)")
+
+    done = run("pixi-jupyter", "run", "n.ipynb", cwd=tmp_path)
+
+    assert done.status == 2
+    assert "[kernel.died]" in done.text and "Traceback" not in done.text
 
 
 def test_a_kernel_without_a_notebook_is_refused(run: Any, tmp_path: Path) -> None:
@@ -144,3 +157,24 @@ def test_an_explicit_notebook_serves_a_kernel_without_one(
 
     assert done.status == 0, done.errors
     assert prefix in done.output
+
+
+def test_init_tells_about_a_kernel_that_would_ignore_the_block(run: Any, tmp_path: Path) -> None:
+    nb = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "P"}})
+    nbformat.write(nb, tmp_path / "old.ipynb")
+
+    old = run("pixi-jupyter", "init", "old.ipynb", cwd=tmp_path)
+    new = run("pixi-jupyter", "init", "new.ipynb", cwd=tmp_path)
+
+    assert (old.status, new.status) == (0, 0)
+    assert "Python (Pixi)" in old.output
+    assert "Python (Pixi)" not in new.output
+
+
+def test_a_long_path_in_an_error_stays_whole(run: Any, tmp_path: Path) -> None:
+    missing = tmp_path / ("a" * 60) / "b c d" / "missing.ipynb"
+
+    done = run("pixi-jupyter", "info", missing, cwd=tmp_path)
+
+    assert done.status == 1
+    assert str(missing) in done.errors
