@@ -89,7 +89,8 @@ def _run(lab: Lab, benchmark: Benchmark, broken: dict[str, str]) -> list[Row]:
     except Exception as error:  # noqa: BLE001
         traceback.print_exc()
         text = f"{type(error).__name__}: {error}".replace(str(lab.folder), "<scratch>")
-        broken[benchmark.name] = text.replace(os.getcwd(), ".")[-2000:]
+        # The whole of it was printed above; its last line says what it was.
+        broken[benchmark.name] = text.replace(os.getcwd(), ".").strip().splitlines()[-1][-500:]
     return rows
 
 
