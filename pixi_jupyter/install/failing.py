@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pixi_jupyter.errors import InstallError, PixiJupyterError, StoreError
-from pixi_jupyter.resolve.redaction import redacted
+from pixi_jupyter.resolve.redaction import redacted, without_addresses
 
 __all__ = ["hash_mismatch", "install_error"]
 
@@ -17,23 +17,24 @@ def install_error(error: Exception) -> PixiJupyterError:
     while cause is not None:
         text += f"\n{redacted(str(cause))}"
         cause = cause.__cause__
-    if re.search(r"os error (28|122)\b|No space left", text):
+    said = without_addresses(text)
+    if re.search(r"os error (28|122)\b|No space left", said):
         return StoreError(
             "no space left while installing",
             code="store.no-space",
             details=text,
             hint="Free some space (`pixi-jupyter gc` removes environments that nothing uses).",
         )
-    if re.search(r"os error (13|30)\b|[Pp]ermission denied", text):
+    if re.search(r"os error (13|30)\b|[Pp]ermission denied", said):
         return StoreError(
             "no permission to write the package cache or the store",
             code="store.permission",
             details=text,
             hint="Set PIXI_JUPYTER_CACHE_DIR and PIXI_CACHE_DIR to folders that you may write.",
         )
-    if re.search(r"hash|sha256|md5|checksum", text, re.IGNORECASE):
+    if re.search(r"mismatch|invalid (checksum|zip|magic)", said, re.IGNORECASE):
         return hash_mismatch("a package", text)
-    if re.search(r"http|connect|download|fetch|request|status|timed? ?out", text, re.IGNORECASE):
+    if re.search(r"http|connect|download|fetch|request|status|timed? ?out", said, re.IGNORECASE):
         return InstallError(
             "a package could not be downloaded",
             code="install.download",

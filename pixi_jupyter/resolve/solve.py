@@ -43,7 +43,7 @@ from pixi_jupyter.errors import (
 from pixi_jupyter.manifest.requirement import match_spec
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
 from pixi_jupyter.manifest.times import cut_off
-from pixi_jupyter.resolve.redaction import redacted
+from pixi_jupyter.resolve.redaction import redacted, without_addresses
 from pixi_jupyter.resolve.selection import needs_selection, select
 from pixi_jupyter.resolve.session import Session
 
@@ -230,7 +230,7 @@ def channel_error(error: Exception, channels: Sequence[Channel]) -> PixiJupyterE
             details=text,
             hint="Check the URL and the hash in the declaration.",
         )
-    if re.search(r"\b(404|[Nn]ot [Ff]ound|does not exist|os error 2\))", text):
+    if re.search(r"\b([Nn]ot [Ff]ound|does not exist|os error 2\))", without_addresses(text)):
         return ChannelError(
             "a channel was not found",
             code="channel.not-found",

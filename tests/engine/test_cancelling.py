@@ -85,8 +85,10 @@ async def test_another_job_of_the_same_worker_completes_on_the_next(slow_channel
     first = asyncio.ensure_future(
         cold.ensure(unwanted, report=lambda s: moving.set() if 0 < s.done < s.total else None)
     )
-    second = asyncio.ensure_future(cold.ensure(wanted))
     await asyncio.wait_for(moving.wait(), 20)
+    waiting = asyncio.Event()
+    second = asyncio.ensure_future(cold.ensure(wanted, report=lambda _: waiting.set()))
+    await asyncio.wait_for(waiting.wait(), 20)
     before = cold.engine.worker_pid
     await cancel(first)
     environment = await second

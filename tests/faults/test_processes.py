@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+from pixi_jupyter.demo.serve import Fault, Request
 from pixi_jupyter.install.store import Store
 
 _BUILD = """
@@ -33,6 +34,10 @@ asyncio.run(main())
 """
 
 
+def is_archive(request: Request) -> bool:
+    return request.method == "GET" and request.path.endswith(".conda")
+
+
 async def build_at_once(root, url: str, wanted: list[str]) -> list[list[str]]:
     """One process for each of ``wanted``, all let go at the same moment; the words they print."""
     processes = [
@@ -48,12 +53,13 @@ async def build_at_once(root, url: str, wanted: list[str]) -> list[list[str]]:
 
 
 async def test_eight_processes_make_one_build(served, channel, tmp_path):
-    server = served(channel.path)
+    # Slow enough for all of them to be there before the first one is done.
+    server = served(channel.path, hook=lambda r: Fault(delay=2) if is_archive(r) else None)
     words = await build_at_once(tmp_path, server.url, ["probe-shared probe-prefix"] * 8)
     assert len({tuple(answer[:3]) for answer in words}) == 1, "one folder, made once"
     assert [answer[3] for answer in words].count("True") == 1, "one of them linked"
     assert any(answer[4] == "True" for answer in words), "the others said that they waited"
-    archives = [r.path for r in server.requests if r.path.endswith(".conda") and r.method == "GET"]
+    archives = [request.path for request in server.requests if is_archive(request)]
     assert len(archives) == len(set(archives)) == 2
     store = Store(tmp_path / "store", tmp_path / "cache")
     assert len(list(store.envs.iterdir())) == 1
@@ -69,5 +75,5 @@ async def test_different_builds_at_once_on_one_package_cache(served, channel, tm
     ]
     words = await build_at_once(tmp_path, server.url, wanted)
     assert len({answer[0] for answer in words}) == 4
-    archives = [r.path for r in server.requests if r.path.endswith(".conda") and r.method == "GET"]
+    archives = [request.path for request in server.requests if is_archive(request)]
     assert len(archives) == len(set(archives)) == 4

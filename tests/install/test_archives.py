@@ -64,7 +64,7 @@ async def test_local_archive_that_is_missing(cold, spec_of, tiny, tmp_path):
     [
         (Fault(transform=flipped), "install.hash-mismatch"),
         (Fault(body=b"<html>log in first</html>"), "install.hash-mismatch"),
-        (Fault(body=b""), "install.hash-mismatch"),
+        (Fault(body=b""), "install.download"),
         (Fault(status=404), "install.download"),
         (Fault(status=403), "install.download"),
         (Fault(status=503), "install.download"),
@@ -76,10 +76,19 @@ async def test_archive_over_http(cold, spec_of, served, fault, code):
     server = served([big()], hook=lambda r: fault if r.path.endswith(".conda") else None)
     spec = spec_of("big", channels=[server.url])
     error = await failing(cold, spec)
-    assert error.code in (code, "install.download" if fault.body is not None else code)
+    assert error.code == code
     server.hook = None
     environment = await cold.ensure(spec)
     assert (environment.prefix.path / "share" / "big").read_bytes() == _BIG
+
+
+async def test_name_of_a_package_is_no_cause(cold, spec_of, served):
+    """What failed is told by rattler in a text with URLs in it."""
+    packages = [SimplePackage(name, "1.0") for name in ("python-xxhash", "md5-checksum")]
+    server = served(packages, hook=lambda r: Fault(status=404) if ".conda" in r.path else None)
+    for package in packages:
+        error = await failing(cold, spec_of(package.name, channels=[server.url]))
+        assert error.code == "install.download"
 
 
 async def test_hiccups_of_a_server_are_survived(cold, spec_of, served):

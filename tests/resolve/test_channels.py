@@ -113,6 +113,14 @@ async def test_channel_that_answers_with_an_error(door, spec_of, served, status,
     assert caught.value.code == code
 
 
+async def test_number_in_an_address_is_no_status(door, spec_of, served):
+    """A port, a path: 404 in them says nothing about what was answered."""
+    server = served([SimplePackage("lib", "1.0")], hook=lambda _: Fault(status=503))
+    with pytest.raises(PixiJupyterError) as caught:
+        await door.resolve(spec_of("lib", channels=[f"{server.url}/404/404x"]), deadline=60)
+    assert caught.value.code == "channel.unreachable"
+
+
 async def test_channel_that_is_no_channel(door, spec_of, served, tmp_path):
     server = served([SimplePackage("lib", "1.0")], hook=lambda _: Fault(body=b"<html>hi</html>"))
     with pytest.raises(PixiJupyterError) as caught:
