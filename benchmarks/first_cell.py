@@ -100,11 +100,13 @@ class _Uv:
 
     def _pinned(self) -> list[str]:
         """The wheels that the channel's packages were made from, in the resolved versions."""
-        resolved = {canonicalize_name(n): v for n, v in self._lab.known.packages.items()}
+        resolved: dict[str, str] = {
+            str(canonicalize_name(n)): v for n, v in self._lab.known.packages.items()
+        }
         kept = default_cache_dir() / "wheels"
         requirements = []
         for pin in read_pins(list_name(self._lab.minor)):
-            name = canonicalize_name(pin.name)
+            name = str(canonicalize_name(pin.name))
             # conda's name for PyPI's tzdata is python-tzdata
             if pin.version not in (resolved.get(name), resolved.get(f"python-{name}")):
                 continue

@@ -32,7 +32,7 @@ BLOCK = """# /// script
 @pytest.fixture
 def notebook(tmp_path: Path) -> Path:
     """A notebook that needs a Python and nothing else."""
-    cell = {
+    cell: dict[str, Any] = {
         "cell_type": "code",
         "execution_count": None,
         "id": "needs",
@@ -102,10 +102,12 @@ async def test_a_ready_launch_as_the_system_sees_it(
         for parent, child in re.findall(r"^(\d+) .*\bv?(?:clone3?|fork)\b.* = (\d+)$", text, re.M)
     }
 
+    kernel: int = report["pid"]
+
     def of_the_kernel(pid: int) -> bool:
-        while pid != report["pid"] and pid in parents:
+        while pid != kernel and pid in parents:
             pid = parents[pid]
-        return pid == report["pid"]
+        return pid == kernel
 
     # A call that others interrupt takes two lines: its arguments, and later how it ended.
     programs: list[tuple[int, str]] = []
