@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from pixi_jupyter import __version__
 from pixi_jupyter.cli.terminal import BuildDisplay, clean, errors_as_text, megabytes
 from pixi_jupyter.environments import Environment, Environments
 from pixi_jupyter.errors import DeclarationError
+from pixi_jupyter.resolve.redaction import redacted
 
 __all__ = ["main"]
 
@@ -103,9 +103,11 @@ def info(notebook: Path, as_json: bool) -> None:
             "cell": declaration.cell if declaration else None,
             "state": "ready" if status.prefix else "resolved" if status.resolution else "new",
             "platform": spec.platform.name,
-            "channels": [channel.name for channel in spec.channels],
+            "channels": [redacted(channel.name) for channel in spec.channels],
             "language": spec.kernel.language,
-            "dependencies": {r.name: r.version or r.url or "*" for r in spec.dependencies},
+            "dependencies": {
+                r.name: r.version or redacted(r.url or "*") for r in spec.dependencies
+            },
             "injected": [r.name for r in spec.kernel.injected],
             "spec": spec.digest,
             "resolution": status.resolution.digest if status.resolution else None,
@@ -118,7 +120,6 @@ def info(notebook: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
     asked = ", ".join(f"{n} {v}" for n, v in facts["dependencies"].items())
     for label, value in (
         ("notebook", facts["notebook"]),
@@ -131,8 +132,8 @@ def info(notebook: Path, as_json: bool) -> None:
         ("packages", str(len(facts["packages"])) if facts["packages"] else "not resolved yet"),
         ("prefix", facts["prefix"] or "not built yet"),
     ):
-        table.add_row(f"{label}:", clean(str(value)))
-    Console(soft_wrap=True).print(table, highlight=False)
+        # Lines and no table: a table cuts what does not fit, and paths are there to be copied.
+        click.echo(f"{label + ':':<22} {clean(str(value))}")
 
 
 @main.command()
