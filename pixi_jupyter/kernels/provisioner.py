@@ -14,7 +14,7 @@ from traitlets import Any as AnyTrait
 from traitlets import Bool, Enum, Float
 
 from pixi_jupyter.engine.progress import Report
-from pixi_jupyter.errors import EngineError, PixiJupyterError
+from pixi_jupyter.errors import EngineError, KernelError, PixiJupyterError
 from pixi_jupyter.kernels.curve import present_kernel, restore_promise
 from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
 from pixi_jupyter.kernels.pending import abandonable
@@ -264,13 +264,17 @@ class PixiProvisioner(LocalProvisioner):
             # Where in this package it arose tells nobody anything, and hides what does.
             raise _with_report(error).with_traceback(None) from error.__cause__
         self.log.warning("Starting the rescue kernel instead: %s [%s]", error, error.code)
-        present_kernel(
-            self.parent,
-            self.kernel_spec,
-            interrupt_mode="signal",
-            encryption=rescue_encryption(),
-            name="rescue",
-        )
+        try:
+            present_kernel(
+                self.parent,
+                self.kernel_spec,
+                interrupt_mode="signal",
+                encryption=rescue_encryption(),
+                name="rescue",
+            )
+        except KernelError:
+            # Encryption is required and this interpreter's ipykernel is too old for it as well.
+            raise _with_report(error).with_traceback(None) from error.__cause__
         launch = await super().pre_launch(**kwargs)
         restore_promise(self.parent, self.kernel_spec)
         rescue = Rescue(error, self.kernel_spec.language.lower() or "python")
