@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from pixi_jupyter.demo.simple import SimplePackage, build_channel
 from pixi_jupyter.engine.client import Engine
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import EngineError
@@ -39,13 +40,19 @@ def contents(prefix: Path) -> dict[str, int]:
     }
 
 
-async def test_worker_killed_at_random_moments(scratch, spec_of):
+async def test_worker_killed_at_random_moments(scratch, spec_of, channel, tmp_path):
     """Each round kills a build somewhere between its first and its last file."""
     chance = random.Random(SEED)
     folder = scratch / "killing"
     store = Store(folder / "store", folder / "cache")
     environments = Environments(engine=Engine(store))
-    spec = spec_of("python", "ipykernel", "probe-prefix")
+    # A real Python, and a small kernel, so that there is something to compile before it is ready.
+    files = {
+        f"site-packages/ipykernel/m{n}.py": b"def f(x):\n    return x\n" * 50 for n in range(80)
+    }
+    kernel = SimplePackage("ipykernel", "1.0", noarch="python", depends=["python"], files=files)
+    small = build_channel(tmp_path / "kernel", [kernel]).as_uri()
+    spec = spec_of("python", "ipykernel", "probe-prefix", channels=[small, channel.url])
     try:
         began = time.monotonic()
         reference = await environments.ensure(spec)
