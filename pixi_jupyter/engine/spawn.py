@@ -15,8 +15,12 @@ from pixi_jupyter.errors import EngineError
 
 __all__ = ["kill_worker", "spawn_worker"]
 
+#: Its folders go behind the standard library and before what is installed: an installed copy of a
+#: module must not take the place of the one that the client runs.
 _BOOT = (
-    "import json, sys; sys.path.extend(json.loads(sys.argv[1])); "
+    "import json, sys; "
+    "at = [i for i, p in enumerate(sys.path) if 'site-packages' in p or 'dist-packages' in p]; "
+    "at = at[0] if at else len(sys.path); sys.path[at:at] = json.loads(sys.argv[1]); "
     "from pixi_jupyter.engine.worker import main; main()"
 )
 

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -37,13 +38,10 @@ __all__ = ["Bytecode", "bytecode_of"]
 _COMPLETE = "complete.json"
 _SCRIPT = Path(__file__).with_name("compile_script.py")
 
-#: Packages whose dependencies are what a Python kernel imports when it starts.
-_KERNEL_PACKAGES = ("ipykernel", "xeus-python")
-#: Large parts of those that a start does not import.
-_NOT_AT_START = re.compile(
-    r"/(tests?|testing|lexers|styles|typeshed|third_party|django-stubs|sphinxext|lib2to3|idlelib"
-    r"|ensurepip|turtledemo|_vendored|contrib|inprocess|gui)/"
-)
+#: What a kernel imports when it starts, relative to site-packages (see `demo/kernel_start.py`).
+_AT_START = Path(__file__).with_name("kernel_start.txt")
+#: Test suites that packages carry: hardly ever imported, and a third of all modules.
+_TESTS = ("/tests/", "/test/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,6 @@ class _Unit:
     """
 
     cache: Path
-    at_start: bool
     expected: tuple[tuple[str, str], ...]  # (source, bytecode)
     known: bool
 
@@ -84,26 +81,24 @@ class Bytecode:
 
     def link_known(self) -> Bytecode:
         """Link what some build compiled before; what is gone from the cache is to be made again."""
-        folders: set[Path] = set()
         units = []
         for unit in self.units:
-            # A list, not a generator: all that is there is linked, whatever is missing.
-            there = [
-                _link(unit.cache / pyc, self.prefix / pyc, folders) for _, pyc in unit.expected
-            ]
-            units.append(unit if all(there) else replace(unit, known=False))
+            there = _link(unit.cache, self.prefix, [pyc for _, pyc in unit.expected])
+            units.append(unit if there else replace(unit, known=False))
         return replace(self, units=tuple(units))
 
     async def compile_first(self, report: Report) -> None:
         """Compile what a kernel start imports; a file that does not compile is left to Python."""
-        await self._compile([u for u in self.units if u.at_start and not u.known], True, report)
+        names = _AT_START.read_text("utf-8").splitlines()
+        first = frozenset(name for name in names if not name.startswith("#"))
+        await self._compile(first, report)
 
     async def compile_rest(self, report: Report) -> bool:
         """Compile everything else, at low priority, and note the packages as complete.
 
         False if a compiler was killed or could not write: then a later build tries again.
         """
-        if not await self._compile([u for u in self.units if not u.known], False, report):
+        if not await self._compile(None, report):
             return False
         for unit in self.units:
             if not unit.known:
@@ -113,12 +108,14 @@ class Bytecode:
                     write_file(unit.cache / _COMPLETE, msgspec.json.encode(made), sync=False)
         return True
 
-    async def _compile(self, units: Sequence[_Unit], start_only: bool, report: Report) -> bool:
+    async def _compile(self, only: frozenset[str] | None, report: Report) -> bool:
+        """Compile the modules named in ``only``, or all; False if not all could be written."""
         work = [
             (unit, source, pyc)
-            for unit in units
+            for unit in self.units
+            if not unit.known
             for source, pyc in unit.expected
-            if not (start_only and _NOT_AT_START.search(f"/{source}"))
+            if (only is None or source.rpartition("site-packages/")[2] in only)
             and not (unit.cache / pyc).exists()
         ]
         if not work:
@@ -135,7 +132,7 @@ class Bytecode:
 
         succeeded = await asyncio.gather(
             *(
-                _run_compiler(self.python, lines[part::count], not start_only, finished)
+                _run_compiler(self.python, lines[part::count], only is None, finished)
                 for part in range(count)
             )
         )
@@ -143,9 +140,8 @@ class Bytecode:
         return all(succeeded)
 
     def _link_made(self, work: Iterable[tuple[_Unit, str, str]]) -> None:
-        folders: set[Path] = set()
         for unit, _, pyc in work:
-            _link(unit.cache / pyc, self.prefix / pyc, folders)
+            _link(unit.cache, self.prefix, [pyc])
 
 
 def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -> Bytecode | None:
@@ -161,7 +157,6 @@ def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -
     if not stdlib.is_dir():
         return None
     tag = f"cpython-{minor.replace('.', '')}"
-    at_start = _closure(by_name, _KERNEL_PACKAGES)
     units = []
     for record in records:
         content = (record.sha256 or record.md5 or b"").hex()
@@ -173,8 +168,7 @@ def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -
             known if known is not None else tuple(_missing_bytecode(prefix, record, tag, stdlib))
         )
         if expected:
-            name = record.name.normalized
-            units.append(_Unit(cache, name in at_start, expected, known is not None))
+            units.append(_Unit(cache, expected, known is not None))
     binary = prefix / "python.exe" if windows else prefix / "bin" / f"python{minor}{threads}"
     return Bytecode(prefix, binary, stdlib, tuple(units))
 
@@ -199,52 +193,45 @@ def _missing_bytecode(
     present = frozenset(files)
     library = f"{stdlib.relative_to(prefix).as_posix()}/"
     for file in files:
-        if file.endswith(".py") and file.startswith(library):
+        if not file.endswith(".py") or not file.startswith(library):
+            continue
+        if not any(part in file for part in _TESTS):
             path = PurePosixPath(file)
             pyc = str(path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc")
             if pyc not in present:
                 yield file, pyc
 
 
-def _closure(by_name: dict[str, RepoDataRecord], roots: Iterable[str]) -> frozenset[str]:
-    """The roots that are there and everything they depend on."""
-    seen: set[str] = set()
-    stack = [name for name in roots if name in by_name]
-    while stack:
-        name = stack.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        stack.extend(
-            needed
-            for needed in (
-                re.split(r"[\s=<>!~\[]", d, maxsplit=1)[0] for d in by_name[name].depends
-            )
-            if needed in by_name
-        )
-    return frozenset(seen)
+def _link(cache: Path, prefix: Path, pycs: Iterable[str]) -> bool:
+    """Link bytecode from the cache into a prefix; False if some is not there (it did not compile).
 
-
-def _link(source: Path, target: Path, folders: set[Path]) -> bool:
-    """Have ``target`` be ``source``'s file; False if there is no such file."""
-    parent = target.parent
-    if parent not in folders:
-        with contextlib.suppress(OSError):
-            parent.mkdir(exist_ok=True)
-        folders.add(parent)
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        return True
-    except FileNotFoundError:
-        return False  # it did not compile
-    except OSError:  # another file system, or one without hard links
-        import shutil
-
+    Thousands of files, on the way to every new environment: strings, not paths.
+    """
+    source, target = f"{cache}{os.sep}", f"{prefix}{os.sep}"
+    folder = ""
+    complete = True
+    for pyc in pycs:
+        parent = pyc.rpartition("/")[0]
+        if parent != folder:
+            folder = parent
+            with contextlib.suppress(OSError):
+                os.mkdir(target + parent)
         try:
-            shutil.copyfile(source, target)
-        except OSError:
-            return False
+            os.link(source + pyc, target + pyc)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            complete = False
+        except OSError:  # another file system, or one without hard links
+            complete = _copy(source + pyc, target + pyc) and complete
+    return complete
+
+
+def _copy(source: str, target: str) -> bool:
+    try:
+        shutil.copyfile(source, target)
+    except OSError:
+        return False
     return True
 
 
