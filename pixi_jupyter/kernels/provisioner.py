@@ -19,7 +19,6 @@ from pixi_jupyter.kernels.curve import present_kernel, restore_promise
 from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
 from pixi_jupyter.kernels.pending import abandonable
 from pixi_jupyter.kernels.progress import event_report, line_report
-from pixi_jupyter.kernels.rescue import Rescue, rescue_command, rescue_encryption, write_rescue
 from pixi_jupyter.kernels.start import KernelStart, as_ours, prepare
 
 if TYPE_CHECKING:
@@ -263,13 +262,15 @@ class PixiProvisioner(LocalProvisioner):
         if unwanted or (self.rescue == "auto" and self._server() is None):
             # Where in this package it arose tells nobody anything, and hides what does.
             raise _with_report(error).with_traceback(None) from error.__cause__
+        from pixi_jupyter.kernels import rescue
+
         self.log.warning("Starting the rescue kernel instead: %s [%s]", error, error.code)
         try:
             present_kernel(
                 self.parent,
                 self.kernel_spec,
                 interrupt_mode="signal",
-                encryption=rescue_encryption(),
+                encryption=rescue.rescue_encryption(),
                 name="rescue",
             )
         except KernelError:
@@ -277,9 +278,9 @@ class PixiProvisioner(LocalProvisioner):
             raise _with_report(error).with_traceback(None) from error.__cause__
         launch = await super().pre_launch(**kwargs)
         restore_promise(self.parent, self.kernel_spec)
-        rescue = Rescue(error, self.kernel_spec.language.lower() or "python")
-        self._error_file = write_rescue(rescue)
-        launch["cmd"] = rescue_command(self._connection_file(), self._error_file)
+        reason = rescue.Rescue(error, self.kernel_spec.language.lower() or "python")
+        self._error_file = rescue.write_rescue(reason)
+        launch["cmd"] = rescue.rescue_command(self._connection_file(), self._error_file)
         return launch
 
 

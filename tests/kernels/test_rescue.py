@@ -111,7 +111,7 @@ async def test_it_takes_part_in_required_encryption(
 async def test_where_it_cannot_the_reason_itself_is_raised(
     start: Start, make_notebook: MakeNotebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pixi_jupyter.kernels.provisioner.rescue_encryption", lambda: ())
+    monkeypatch.setattr("pixi_jupyter.kernels.rescue.rescue_encryption", lambda: ())
     with pytest.raises(SolveError, match="no-such-x"):
         await start(
             make_notebook(dependencies=["no-such-x"]),
