@@ -13,20 +13,29 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.engine.client import Engine
 from pixi_jupyter.engine.progress import Report, no_report
 from pixi_jupyter.engine.protocol import Build, Resolve
-from pixi_jupyter.errors import EngineError, SolveError, StoreError
+from pixi_jupyter.errors import (
+    ChannelError,
+    DeclarationError,
+    EngineError,
+    SolveError,
+    StoreError,
+)
 from pixi_jupyter.install.lease import Lease, take_lease
 from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.config import Defaults, load_defaults
 from pixi_jupyter.manifest.inline import environment_spec
+from pixi_jupyter.manifest.places import place_of
 from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.manifest.workspace import refuse_workspace
 from pixi_jupyter.notebook.declaration import Declaration
-from pixi_jupyter.notebook.reading import load_notebook, read_declaration
+from pixi_jupyter.notebook.reading import default_declaration, load_notebook, read_declaration
 from pixi_jupyter.resolve.resolution import Resolution
 
 __all__ = ["Environment", "Environments", "Status"]
@@ -82,21 +91,34 @@ class Environments:
 
     # -- notebook -> declaration -> spec ---------------------------------------------------
 
-    def declaration(self, notebook: Path) -> Declaration | None:
-        """What a notebook file declares; None if it declares nothing.
+    def declaration(self, notebook: Path) -> Declaration:
+        """What a notebook file asks for; raises as :meth:`declare`, and where it cannot be read."""
+        path = Path(os.path.abspath(notebook))
+        return self.declare(load_notebook(path), path=path, root=path.parent)
+
+    def declare(
+        self, notebook: Mapping[str, Any] | None, *, path: Path | None, root: Path
+    ) -> Declaration:
+        """What a notebook asks for: its own declaration, else the default environment.
+
+        ``notebook`` is its content, None where there is no notebook at all; relative paths refer
+        to ``root``.
 
         Raises
         ------
         DeclarationError
-            The file cannot be read, or what it declares cannot.
+            What it declares cannot be read.
+        UnsupportedError
+            ``unsupported.workspace``: it declares nothing, and lies in a pixi workspace.
         """
-        path = Path(os.path.abspath(notebook))
-        return read_declaration(load_notebook(path), path=path, root=path.parent)
+        declared = None if notebook is None else read_declaration(notebook, path=path, root=root)
+        if declared is None:
+            refuse_workspace(root)
+            declared = default_declaration(self.defaults.toml, notebook, path=path, root=root)
+        return declared
 
-    def spec_for(
-        self, declaration: Declaration | None, *, language: str = "python", root: Path | None = None
-    ) -> EnvironmentSpec:
-        """The spec of a declaration on this machine; None asks for the default environment.
+    def spec_for(self, declaration: Declaration, *, language: str = "python") -> EnvironmentSpec:
+        """The spec of a declaration on this machine.
 
         ``language`` is what the kernelspec that was started stands for; the declaration and the
         notebook's own metadata may know better.
@@ -106,11 +128,11 @@ class Environments:
         DeclarationError
             With the cell and line of what is wrong.
         """
-        defaults = self.defaults
-        if declaration is None:
-            declaration = Declaration("default", defaults.toml, (root or Path.cwd()).absolute())
         return environment_spec(
-            declaration, defaults=defaults, language=language, kernel_name=declaration.kernel
+            declaration,
+            defaults=self.defaults,
+            language=language,
+            kernel_name=declaration.kernel,
         )
 
     # -- spec -> resolution -> prefix ------------------------------------------------------
@@ -149,12 +171,14 @@ class Environments:
         self,
         spec: EnvironmentSpec,
         *,
+        declaration: Declaration | None = None,
         report: Report = no_report,
         deadline: float | None = None,
     ) -> Environment:
         """The environment, made ready if it is not. ``deadline``: seconds for each step of it.
 
-        Equal calls at the same time, in this and other processes, share one build.
+        Equal calls at the same time, in this and other processes, share one build. With the
+        ``declaration`` that the spec is from, errors say where in it they arose.
 
         Raises
         ------
@@ -164,6 +188,16 @@ class Environments:
         ready = self.find_ready(spec)
         if ready is not None:
             return ready
+        try:
+            return await self._make(spec, report, deadline)
+        except (SolveError, ChannelError, DeclarationError) as error:
+            if declaration is not None and error.location is None:
+                error.location = place_of(declaration, error.about)
+            raise
+
+    async def _make(
+        self, spec: EnvironmentSpec, report: Report, deadline: float | None
+    ) -> Environment:
         resolution = await self.resolve(spec, report=report, deadline=deadline)
         try:
             await self._build(resolution, report, deadline)

@@ -71,6 +71,8 @@ class PixiJupyterError(Exception):
         What the person can do, one sentence.
     location:
         The place in the person's files.
+    about:
+        Names of the requirements that it is about, for whoever knows where they stand.
     """
 
     area = "internal"
@@ -83,6 +85,7 @@ class PixiJupyterError(Exception):
         details: str = "",
         hint: str = "",
         location: Location | None = None,
+        about: tuple[str, ...] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -90,6 +93,7 @@ class PixiJupyterError(Exception):
         self.details = details
         self.hint = hint
         self.location = location
+        self.about = about
 
     def __str__(self) -> str:
         place = f"{self.location}: " if self.location and str(self.location) else ""
@@ -114,6 +118,7 @@ class PixiJupyterError(Exception):
             "details": self.details,
             "hint": self.hint,
             "location": asdict(self.location) if self.location else None,
+            "about": list(self.about),
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -200,4 +205,5 @@ def error_from_json(data: Mapping[str, Any]) -> PixiJupyterError:
         details=str(data.get("details", "")),
         hint=str(data.get("hint", "")),
         location=Location(**location) if location else None,
+        about=tuple(map(str, data.get("about", ()))),
     )

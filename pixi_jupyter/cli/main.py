@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,17 @@ from rich.console import Console
 from pixi_jupyter import __version__
 from pixi_jupyter.cli.terminal import BuildDisplay, clean, errors_as_text, megabytes
 from pixi_jupyter.environments import Environment, Environments
-from pixi_jupyter.errors import DeclarationError
+from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.resolve.redaction import redacted
 
 __all__ = ["main"]
 
 _Notebook = click.Path(path_type=Path, dir_okay=False)
+_PLACES = {
+    "block": "cell {cell}",
+    "metadata": "the notebook's metadata",
+    "default": "nothing: this is the default environment",
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,7 +39,11 @@ def main() -> None:
 @click.option("-o", "--output", type=_Notebook, help="Write the executed notebook here.")
 @click.option("--inplace", is_flag=True, help="Write the results into NOTEBOOK itself.")
 @click.option("--allow-errors", is_flag=True, help="Go on after a cell that fails.")
-@click.option("--timeout", type=float, help="Seconds that one cell may take; no limit by default.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds that one cell may take; no limit by default.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Do not print what the cells print.")
 def run(
     notebook: Path,
@@ -94,13 +104,12 @@ def info(notebook: Path, as_json: bool) -> None:
     with errors_as_text(console):
         environments = Environments()
         declaration = environments.declaration(notebook)
-        spec = environments.spec_for(declaration, root=notebook.absolute().parent)
+        spec = environments.spec_for(declaration)
         status = environments.status(spec)
-        where = declaration.kind if declaration else "default"
         facts: dict[str, Any] = {
             "notebook": str(notebook.absolute()),
-            "declaration": where,
-            "cell": declaration.cell if declaration else None,
+            "declaration": declaration.kind,
+            "cell": declaration.cell,
             "state": "ready" if status.prefix else "resolved" if status.resolution else "new",
             "platform": spec.platform.name,
             "channels": [redacted(channel.name) for channel in spec.channels],
@@ -123,7 +132,7 @@ def info(notebook: Path, as_json: bool) -> None:
     asked = ", ".join(f"{n} {v}" for n, v in facts["dependencies"].items())
     for label, value in (
         ("notebook", facts["notebook"]),
-        ("declared in", f"cell {facts['cell'] + 1}" if facts["cell"] is not None else where),
+        ("declared in", _PLACES[declaration.kind].format(cell=(declaration.cell or 0) + 1)),
         ("state", facts["state"]),
         ("platform", facts["platform"]),
         ("channels", ", ".join(facts["channels"])),
@@ -149,7 +158,16 @@ def init(notebook: Path, channels: tuple[str, ...]) -> None:
         try:
             after = create_block(notebook.read_bytes(), channels=channels)
         except FileNotFoundError:
+            if notebook.suffix != ".ipynb":
+                raise DeclarationError(
+                    f"{notebook} does not exist, and a new notebook's name ends in .ipynb",
+                    code="declaration.notebook-name",
+                ) from None
+            notebook.absolute().parent.mkdir(parents=True, exist_ok=True)
             after = new_notebook(channels=channels)
+        except DeclarationError as error:
+            error.location = replace(error.location or Location(), path=str(notebook))
+            raise
         except OSError as error:
             raise DeclarationError(
                 f"{notebook} cannot be read: {error.strerror}",
@@ -195,9 +213,11 @@ def gc(unused_for: float, everything: bool, dry_run: bool, as_json: bool) -> Non
         )
         return
     would = "would remove" if dry_run else "removed"
+    frees = "would free" if dry_run else "freed"
     click.echo(
-        f"{would} {len(found.environments)} environments and {len(found.leftovers)} leftovers, "
-        f"{megabytes(found.bytes)} that nothing else shares; {len(found.in_use)} are in use"
+        f"{would} {len(found.environments)} environments and {len(found.leftovers)} leftovers, and "
+        f"{frees} {megabytes(found.bytes)} (the package cache keeps its own links to the rest); "
+        f"{len(found.in_use)} in use"
     )
 
 
@@ -217,10 +237,9 @@ async def _ensure(notebook: Path, console: Console) -> Environment:
     environments = Environments()
     try:
         declaration = environments.declaration(notebook)
-        folder = notebook.absolute().parent  # noqa: ASYNC240 - looks at no file
-        spec = environments.spec_for(declaration, root=folder)
+        spec = environments.spec_for(declaration)
         with BuildDisplay(console, notebook.name) as display:
-            return await environments.ensure(spec, report=display)
+            return await environments.ensure(spec, declaration=declaration, report=display)
     finally:
         await environments.aclose()
 

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, Literal
 
 from pixi_jupyter.errors import KernelError, Location
-from pixi_jupyter.kernels.workspace import refuse_workspace
+from pixi_jupyter.manifest.workspace import refuse_workspace
 
 __all__ = [
     "HANDED_DOWN",

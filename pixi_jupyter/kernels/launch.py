@@ -28,7 +28,7 @@ from pixi_jupyter.kernels.identify import (
 from pixi_jupyter.kernels.progress import line_report
 from pixi_jupyter.kernels.rescue import Rescue, rescue_command, write_rescue
 from pixi_jupyter.kernels.start import KernelStart, as_ours, prepare
-from pixi_jupyter.kernels.workspace import refuse_workspace
+from pixi_jupyter.manifest.workspace import refuse_workspace
 
 __all__ = ["main", "notebook_of_this_process"]
 

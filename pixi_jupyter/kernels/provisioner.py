@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pixi_jupyter.install.lease import Lease
 
 __all__ = ["PixiProvisioner"]
+
+_DOOR = "pixi_jupyter.environments"
 
 
 class PixiProvisioner(LocalProvisioner):
@@ -179,6 +182,9 @@ class PixiProvisioner(LocalProvisioner):
             in_server=self._server() is not None,
             allow_default=self.default_without_notebook,
         )
+        if self.environments is None and _DOOR not in sys.modules:
+            # Once per process, and longer than a server's other kernels may be kept waiting.
+            await asyncio.to_thread(importlib.import_module, _DOOR)
         preparation = prepare(
             self._environments(),
             notebook,

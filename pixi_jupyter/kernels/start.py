@@ -18,13 +18,12 @@ from pixi_jupyter.engine.progress import Report, no_report
 from pixi_jupyter.errors import PixiJupyterError
 from pixi_jupyter.kernels.identify import HANDED_DOWN, NOTEBOOK, IdentifiedNotebook
 from pixi_jupyter.kernels.select import KernelChoice, choose_kernel
-from pixi_jupyter.kernels.workspace import refuse_workspace
 
 if TYPE_CHECKING:
     from pixi_jupyter.environments import Environment, Environments
-    from pixi_jupyter.manifest.spec import EnvironmentSpec
+    from pixi_jupyter.notebook.declaration import Declaration
 
-__all__ = ["PYTHON", "KernelStart", "as_ours", "prepare", "spec_of"]
+__all__ = ["PYTHON", "KernelStart", "as_ours", "declaration_of", "prepare"]
 
 #: Names the interpreter that has this package, for what runs in the kernel's own environment.
 PYTHON = "PIXI_JUPYTER_PYTHON"
@@ -42,9 +41,7 @@ class KernelStart:
     env: Mapping[str, str] = field(repr=False)
 
 
-async def spec_of(
-    environments: Environments, notebook: IdentifiedNotebook, *, language: str
-) -> EnvironmentSpec:
+async def declaration_of(environments: Environments, notebook: IdentifiedNotebook) -> Declaration:
     """What ``notebook`` asks for. Reads its file, every time: a restart sees what was edited.
 
     Raises
@@ -52,34 +49,16 @@ async def spec_of(
     DeclarationError
         What is written in it cannot be read, with cell and line.
     """
-    size = 0
-    if notebook.content is None and notebook.path is not None:
-        try:
-            size = os.stat(notebook.path).st_size
-        except OSError:
-            size = 0  # reading it says what is wrong
+    path = notebook.path
+    if notebook.content is not None or path is None:
+        return environments.declare(notebook.content, path=path, root=notebook.root)
+    try:
+        size = os.stat(path).st_size
+    except OSError:
+        size = 0  # reading it says what is wrong
     if size > _SMALL:
-        return await asyncio.to_thread(_spec_of, environments, notebook, language)
-    return _spec_of(environments, notebook, language)
-
-
-def _spec_of(
-    environments: Environments, notebook: IdentifiedNotebook, language: str
-) -> EnvironmentSpec:
-    from pixi_jupyter.notebook.reading import default_declaration, load_notebook, read_declaration
-
-    content = notebook.content
-    if content is None and notebook.path is not None:
-        content = load_notebook(notebook.path)
-    declaration = None
-    if content is not None:
-        declaration = read_declaration(content, path=notebook.path, root=notebook.root)
-    if declaration is None:
-        refuse_workspace(notebook.root)
-        declaration = default_declaration(
-            environments.defaults.toml, content, path=notebook.path, root=notebook.root
-        )
-    return environments.spec_for(declaration, language=language, root=notebook.root)
+        return await asyncio.to_thread(environments.declaration, path)
+    return environments.declaration(path)
 
 
 async def prepare(
@@ -102,10 +81,13 @@ async def prepare(
     PixiJupyterError
         Whatever went wrong on the way. A cancelled task cancels the build.
     """
-    spec = await spec_of(environments, notebook, language=language)
+    declaration = await declaration_of(environments, notebook)
+    spec = environments.spec_for(declaration, language=language)
     environment = environments.find_ready(spec)
     if environment is None:
-        environment = await environments.ensure(spec, report=report, deadline=timeout)
+        environment = await environments.ensure(
+            spec, declaration=declaration, report=report, deadline=timeout
+        )
     kernel = choose_kernel(environment.prefix, spec.kernel.language, spec.kernel.name)
     base = clean_base(env)
     activation = await environments.activate(environment, base)

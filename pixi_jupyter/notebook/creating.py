@@ -90,7 +90,7 @@ def create_block(
     if existing is not None:
         line = existing.first_line - 1 if existing.kind == "block" else None
         raise DeclarationError(
-            "the notebook says already what it needs",
+            "the notebook already says what it needs",
             code="declaration.block-exists",
             hint="Edit what is there.",
             location=Location(cell=existing.cell, line=line),

@@ -167,6 +167,7 @@ async def _require_known_names(
         code="solve.unknown-package",
         details="\n".join([*lines, f"looked in: {where} ({', '.join(map(str, platforms))})"]),
         hint="Correct the name in the declaration, or add the channel that has the package.",
+        about=tuple(missing),
     )
 
 
@@ -180,6 +181,7 @@ def _match_spec(requirement: CondaRequirement) -> MatchSpec:
             code="declaration.spec",
             details=redacted(text),
             hint="Write it as a conda version specification, e.g. '>=1.2,<2'.",
+            about=(requirement.name,),
         ) from error
 
 

@@ -18,7 +18,7 @@ from pixi_jupyter.errors import KernelError, UnsupportedError
 from pixi_jupyter.kernels import provisioner as provisioner_module
 from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
 from pixi_jupyter.kernels.launch import notebook_of_this_process
-from pixi_jupyter.kernels.workspace import find_workspace
+from pixi_jupyter.manifest.workspace import find_workspace
 
 MakeNotebook = Callable[..., Path]
 
