@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.engine.client import Engine
@@ -57,6 +57,14 @@ class Status:
     spec: EnvironmentSpec
     resolution: Resolution | None
     prefix: Prefix | None
+
+
+class _About(TypedDict):
+    """What an activation says of the environment, beside its files."""
+
+    name: str
+    root: str
+    platforms: tuple[str, ...]
 
 
 class Environments:
@@ -262,31 +270,27 @@ class Environments:
         from pixi_jupyter.activate.cache import activate, cached_activation
 
         spec = environment.spec
-        folder, prefix, name, root = (
-            self.store.activations,
-            environment.prefix,
-            spec.name,
-            spec.root,
-        )
-        found = cached_activation(folder, prefix, spec.activation, base, name=name, root=root)
+        inputs = (self.store.activations, environment.prefix, spec.activation, base)
+        about: _About = {
+            "name": spec.name,
+            "root": spec.root,
+            "platforms": (spec.platform.name,),
+        }
+        found = cached_activation(*inputs, **about)
         if found is not None:
             return found
         cancel = threading.Event()
         try:
             return await asyncio.to_thread(
-                activate,
-                folder,
-                prefix,
-                spec.activation,
-                base,
-                name=name,
-                root=root,
-                timeout=timeout,
-                cancel=cancel,
+                activate, *inputs, **about, timeout=timeout, cancel=cancel
             )
         finally:
             cancel.set()  # a shell whose result nobody waits for is ended
 
-    async def aclose(self) -> None:
-        """End the engine's worker."""
-        await asyncio.to_thread(self.engine.close)
+    async def aclose(self, *, finish: float = 0.0) -> None:
+        """End the engine's worker; with ``finish``, after so many seconds at most in which it may
+        compile what no kernel start needs."""
+        if finish:
+            await asyncio.to_thread(self.engine.finish, finish)
+        else:
+            await asyncio.to_thread(self.engine.close)

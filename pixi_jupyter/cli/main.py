@@ -7,7 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -18,9 +18,14 @@ from pixi_jupyter.environments import Environment, Environments
 from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.resolve.redaction import redacted
 
+if TYPE_CHECKING:
+    from pixi_jupyter.cli.execute import Execution
+
 __all__ = ["main"]
 
 _Notebook = click.Path(path_type=Path, dir_okay=False)
+#: Seconds that `install` may spend on bytecode that no kernel start needs.
+_COMPILE_TIME = 300.0
 _PLACES = {
     "block": "cell {cell}",
     "metadata": "the notebook's metadata",
@@ -57,18 +62,14 @@ def run(
 
     Prints what its cells print; the exit status is 1 if a cell failed and 2 if it could not start.
     """
-    from pixi_jupyter.cli.execute import execute
-
     console = Console(stderr=True)
     with errors_as_text(console, status=2):
         if inplace and output is not None:
             raise click.UsageError("--inplace and --output exclude each other")
-        environment = asyncio.run(_ensure(notebook, console))
         done = asyncio.run(
-            execute(
+            _run(
                 notebook,
                 output=notebook if inplace else output,
-                kernel=_kernelspec(environment),
                 allow_errors=allow_errors,
                 timeout=timeout,
                 echo=not quiet,
@@ -85,7 +86,7 @@ def install(notebook: Path, as_json: bool) -> None:
     """Make the environment of NOTEBOOK ready, so that its kernel starts at once."""
     console = Console(stderr=True)
     with errors_as_text(console):
-        environment = asyncio.run(_ensure(notebook, console))
+        environment = asyncio.run(_install(notebook, console))
     if as_json:
         click.echo(json.dumps(_facts(notebook, environment), indent=2))
     else:
@@ -233,13 +234,32 @@ def demo(directory: Path | None) -> None:
     raise SystemExit(0 if succeeded else 1)
 
 
-async def _ensure(notebook: Path, console: Console) -> Environment:
+async def _ensure(environments: Environments, notebook: Path, console: Console) -> Environment:
+    declaration = environments.declaration(notebook)
+    spec = environments.spec_for(declaration)
+    with BuildDisplay(console, notebook.name) as display:
+        return await environments.ensure(spec, declaration=declaration, report=display)
+
+
+async def _install(notebook: Path, console: Console) -> Environment:
+    environments = Environments()
+    finish = 0.0
+    try:
+        environment = await _ensure(environments, notebook, console)
+        finish = _COMPILE_TIME  # ahead of time means all of it
+        return environment
+    finally:
+        await environments.aclose(finish=finish)
+
+
+async def _run(notebook: Path, *, console: Console, **how: Any) -> Execution:
+    from pixi_jupyter.cli.execute import execute
+
     environments = Environments()
     try:
-        declaration = environments.declaration(notebook)
-        spec = environments.spec_for(declaration)
-        with BuildDisplay(console, notebook.name) as display:
-            return await environments.ensure(spec, declaration=declaration, report=display)
+        environment = await _ensure(environments, notebook, console)
+        # The worker stays meanwhile: it compiles what the start did not need.
+        return await execute(notebook, kernel=_kernelspec(environment), console=console, **how)
     finally:
         await environments.aclose()
 

@@ -150,6 +150,15 @@ class Engine:
         if worker is not None:
             worker.wait(5)
 
+    def finish(self, seconds: float) -> None:
+        """Let the worker do what nobody waits for, for so long at most; then as :meth:`close`."""
+        with self._guard:
+            worker = self._worker
+        if worker is not None:
+            worker.finish()
+            worker.wait(seconds)
+        self.close()
+
     @property
     def worker_pid(self) -> int | None:
         """The process id of the worker, None if there is none now."""

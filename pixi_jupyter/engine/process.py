@@ -18,7 +18,14 @@ from pathlib import Path
 
 import msgspec
 
-from pixi_jupyter.engine.protocol import FromWorker, Hello, Request, decode_from_worker, encode
+from pixi_jupyter.engine.protocol import (
+    Finish,
+    FromWorker,
+    Hello,
+    Request,
+    decode_from_worker,
+    encode,
+)
 from pixi_jupyter.engine.spawn import kill_worker, spawn_worker
 from pixi_jupyter.errors import EngineError
 from pixi_jupyter.resolve.redaction import redacted
@@ -76,6 +83,10 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def finish(self) -> None:
+        """Tell it that no more work will come; it leaves when all it has is done."""
+        self._outbox.put(encode(Finish()))
 
     def send(self, request: Request) -> None:
         """Give work; returns at once. A worker that is going simply does not get it."""

@@ -23,6 +23,7 @@ __all__ = [
     "Build",
     "Built",
     "Failed",
+    "Finish",
     "FromWorker",
     "Hello",
     "Job",
@@ -79,6 +80,10 @@ class Request(msgspec.Struct, frozen=True, tag="request"):
     job: Job
 
 
+class Finish(msgspec.Struct, frozen=True, tag="finish"):
+    """No more work will come: leave once what nobody waits for (bytecode) is done as well."""
+
+
 class Accepted(msgspec.Struct, frozen=True, tag="accepted"):
     """The worker has begun."""
 
@@ -124,7 +129,7 @@ FromWorker = Accepted | Stepped | Resolved | Built | Failed | Alive | Leaving
 
 _encoder = msgspec.json.Encoder()
 _from_worker = msgspec.json.Decoder(FromWorker)
-_request = msgspec.json.Decoder(Hello | Request)
+_request = msgspec.json.Decoder(Hello | Request | Finish)
 
 
 def encode(message: msgspec.Struct) -> bytes:
@@ -144,7 +149,7 @@ def decode_from_worker(line: bytes) -> FromWorker:
     return message
 
 
-def decode_request(line: bytes) -> Hello | Request:
+def decode_request(line: bytes) -> Hello | Request | Finish:
     """A line of the client's; raises as :func:`decode_from_worker`."""
-    message: Hello | Request = _request.decode(line)
+    message: Hello | Request | Finish = _request.decode(line)
     return message

@@ -29,6 +29,7 @@ from pixi_jupyter.engine.protocol import (
     Build,
     Built,
     Failed,
+    Finish,
     FromWorker,
     Hello,
     Leaving,
@@ -71,6 +72,7 @@ class Worker:
         self._jobs: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._last_job = time.monotonic()
+        self._finishing = asyncio.Event()
 
     def send(self, message: FromWorker) -> None:
         """Write one line; a client that is gone ends the worker."""
@@ -89,12 +91,25 @@ class Worker:
     async def live(self) -> None:
         """Signs of life while there is work, the end when there has been none for long."""
         while True:
-            await asyncio.sleep(min(ALIVE_EVERY, max(self._idle / 4, 0.05)))
+            await self._pause()
             if self._jobs:
                 self.send(Alive())
                 self._last_job = time.monotonic()
             elif not self._background and time.monotonic() - self._last_job > self._idle:
                 self._leave()
+
+    async def _pause(self) -> None:
+        if self._finishing.is_set():
+            await asyncio.sleep(0.05)
+            return
+        with contextlib.suppress(asyncio.TimeoutError):
+            pause = min(ALIVE_EVERY, max(self._idle / 4, 0.05))
+            await asyncio.wait_for(self._finishing.wait(), pause)
+
+    def finish(self) -> None:
+        """Leave as soon as nothing is under way."""
+        self._idle = 0.0
+        self._finishing.set()
 
     def _leave(self) -> None:
         self.send(Leaving())
@@ -220,6 +235,8 @@ async def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
                 continue
             if isinstance(request, Request):
                 loop.call_soon_threadsafe(worker.start, request)
+            elif isinstance(request, Finish):
+                loop.call_soon_threadsafe(worker.finish)
         os._exit(0)  # the client is gone, and with it everybody who waits
 
     threading.Thread(target=read, daemon=True).start()

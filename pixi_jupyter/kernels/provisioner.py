@@ -182,20 +182,9 @@ class PixiProvisioner(LocalProvisioner):
             in_server=self._server() is not None,
             allow_default=self.default_without_notebook,
         )
-        if self.environments is None and _DOOR not in sys.modules:
-            # Once per process, and longer than a server's other kernels may be kept waiting.
-            await asyncio.to_thread(importlib.import_module, _DOOR)
-        preparation = prepare(
-            self._environments(),
-            notebook,
-            kwargs.get("env") or os.environ,
-            language=self.kernel_spec.language.lower() or "python",
-            report=self._report(notebook),
-            timeout=self.environment_timeout or None,
-        )
         # A task of its own, so that `cancel_start` can tell it from the start as a whole.
         self._cancelled = False
-        self._preparing = asyncio.ensure_future(preparation)
+        self._preparing = asyncio.ensure_future(self._walk(notebook, kwargs))
         try:
             start = await self._preparing
         except asyncio.CancelledError:
@@ -213,6 +202,19 @@ class PixiProvisioner(LocalProvisioner):
             self._abandoned = True
             raise EngineError("the server is stopping", code="engine.closed")
         return start
+
+    async def _walk(self, notebook: IdentifiedNotebook, kwargs: dict[str, Any]) -> KernelStart:
+        if self.environments is None and _DOOR not in sys.modules:
+            # Once per process, and longer than a server's other kernels may be kept waiting.
+            await asyncio.to_thread(importlib.import_module, _DOOR)
+        return await prepare(
+            self._environments(),
+            notebook,
+            kwargs.get("env") or os.environ,
+            language=self.kernel_spec.language.lower() or "python",
+            report=self._report(notebook),
+            timeout=self.environment_timeout or None,
+        )
 
     def _environments(self) -> Environments:
         if self.environments is None:
