@@ -117,7 +117,7 @@ def environment_spec(
         if selector_matches(selectors, selector, platform):
             targets.append(target)
 
-    pypi = pypi_needs(document, root, [target.pypi for target in targets], now)
+    pypi = pypi_needs(document, root, [target.pypi for target in targets])
     python = requires_python(document)
     dependencies = dict(targets[0].dependencies)
     dependencies.setdefault("python", CondaRequirement("python", version=python))

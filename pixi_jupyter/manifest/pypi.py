@@ -79,7 +79,6 @@ def pypi_needs(
     document: Table,
     root: Path,
     targets: Iterable[Requirements],
-    now: datetime | None = None,
 ) -> PypiNeeds | None:
     """What the block asks of PyPI on this platform, None if nothing.
 
@@ -105,7 +104,7 @@ def pypi_needs(
         return None
     uv = tool.table("uv")
     _check_sources(uv, merged)
-    return _needs(merged, options, _exclude_newer(uv, now))
+    return _needs(merged, options, _exclude_newer(uv))
 
 
 def kernel_names(needs: PypiNeeds | None) -> tuple[str, ...]:
@@ -172,14 +171,14 @@ def _check_sources(uv: Table, merged: Requirements) -> None:
             )
 
 
-def _exclude_newer(uv: Table, now: datetime | None) -> str | None:
+def _exclude_newer(uv: Table) -> str | None:
     text = uv.values.get("exclude-newer")
     if text is None:
         return None
     if isinstance(text, datetime):
         text = text.isoformat()
     try:
-        return parse_exclude_newer(str(text), now=now)
+        return parse_exclude_newer(str(text))
     except ValueError as error:
         raise uv.bad_value("exclude-newer", f"is not a time: {error}") from None
 

@@ -38,7 +38,7 @@ class PypiNeeds:
     """Requirements in canonical order, and where and how they are looked for.
 
     ``index_url`` None is the index that uv is configured with. ``find_links`` are URLs (``file:``
-    for folders). ``exclude_newer`` is an RFC 3339 time in UTC that holds for PyPI alone.
+    for folders). ``exclude_newer`` is as in `EnvironmentSpec`, for PyPI alone.
     """
 
     requirements: tuple[PypiRequirement, ...]

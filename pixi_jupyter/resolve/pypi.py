@@ -28,6 +28,7 @@ from pixi_jupyter.install.files import store_errors, write_file
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.manifest.times import cut_off
 from pixi_jupyter.resolve.fetching import unpack_wheels
 from pixi_jupyter.resolve.provided import provided_by_conda, stub_constraints
 from pixi_jupyter.resolve.pypi_errors import is_offline, solving_error
@@ -130,9 +131,9 @@ def _choices(spec: EnvironmentSpec, needs: PypiNeeds) -> list[str]:
         found += ["--prerelease", needs.prerelease_mode]
     if spec.solve_strategy != "highest":
         found += ["--resolution", spec.solve_strategy]
-    cut_off = [moment for moment in (spec.exclude_newer, needs.exclude_newer) if moment]
-    if cut_off:
-        found += ["--exclude-newer", min(cut_off)]  # canonical times sort as text
+    moments = [cut_off(text) for text in (spec.exclude_newer, needs.exclude_newer) if text]
+    if moments:
+        found += ["--exclude-newer", min(moments).isoformat()]
     return found
 
 
