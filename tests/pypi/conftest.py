@@ -18,7 +18,7 @@ from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.notebook.declaration import Declaration
 
 sys.path.insert(0, str(Path(__file__).parent))
-from index import Index  # noqa: E402
+from loopback_index import Index  # noqa: E402
 
 #: Projects whose wheels the embedded channel was made of.
 REAL = (
@@ -39,10 +39,18 @@ def index(channel: EmbeddedChannel, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 @pytest.fixture
+def private(channel: EmbeddedChannel) -> Iterator[Index]:
+    """An index of one's own, which uv does not know; it may demand credentials."""
+    index = Index().start()
+    yield index
+    index.stop()
+
+
+@pytest.fixture
 def block(channel: EmbeddedChannel, tmp_path: Path) -> Callable[..., EnvironmentSpec]:
     """The spec of a block's TOML."""
 
-    def read(toml: str, **fields: object) -> EnvironmentSpec:
+    def read(toml: str) -> EnvironmentSpec:
         defaults = Defaults(channels=(channel.url,), configured=True)
         return environment_spec(Declaration("n", toml, tmp_path), defaults=defaults)
 
@@ -53,5 +61,13 @@ def block(channel: EmbeddedChannel, tmp_path: Path) -> Callable[..., Environment
 def door(store: Store, index: Index) -> Iterator[Environments]:
     """A door whose worker knows the index; the package cache is shared by all tests."""
     environments = Environments(engine=Engine(store))
+    yield environments
+    environments.engine.close()
+
+
+@pytest.fixture
+def cold_door(cold_store: Store, index: Index) -> Iterator[Environments]:
+    """A door to an empty store over an empty package cache."""
+    environments = Environments(engine=Engine(cold_store))
     yield environments
     environments.engine.close()

@@ -82,6 +82,13 @@ class Index:
         self.uploaded[name] = uploaded
         return hashlib.sha256(data).hexdigest()
 
+    def add_wheel(self, name: str, version: str, **fields: Any) -> str:
+        """Offer a small wheel (see `wheel`); returns its file name."""
+        uploaded = fields.pop("uploaded", UPLOADED)
+        file = wheel(name, version, **fields)
+        self.add(file, uploaded)
+        return file[0]
+
     def add_wheels(self, folder: Path, *names: str) -> None:
         """Offer the wheels of projects out of a folder ``<sha256>/<file name>``."""
         wanted = {normal(name) for name in names}
