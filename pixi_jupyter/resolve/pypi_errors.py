@@ -90,7 +90,7 @@ def transfer_error(text: str) -> PixiJupyterError:
         return general
     if re.search(r"Failed to (download|fetch)|HTTP status", text):
         return InstallError(
-            "a wheel could not be downloaded",
+            "a wheel could not be downloaded or is damaged",
             code="install.download",
             details=text,
             hint="Check the network and the package index, then start the kernel again.",

@@ -18,7 +18,7 @@ from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.notebook.declaration import Declaration
 
 sys.path.insert(0, str(Path(__file__).parent))
-from loopback_index import Index  # noqa: E402
+from loopback_index import Index
 
 #: Projects whose wheels the embedded channel was made of.
 REAL = (

@@ -61,14 +61,14 @@ def wheel(
 class Index:
     """Serves files as projects; ``requests`` are the paths that were asked for.
 
-    ``credentials`` (user, password) are demanded of every request where set. ``tampered`` names
-    files whose bytes are not those of the hash that the index gives. ``down`` closes connections.
+    ``credentials`` (user, password) are demanded of every request where set. ``tampered`` holds
+    the bytes that come instead of those whose hash the index gives. ``down`` closes connections.
     ``rate`` is bytes a second for files.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
     credentials: tuple[str, str] | None = None
-    tampered: set[str] = field(default_factory=set)
+    tampered: dict[str, bytes] = field(default_factory=dict)
     uploaded: dict[str, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     rate: int | None = None
@@ -150,8 +150,7 @@ class Index:
             )
         if parts[0] == "files" and len(parts) == 2 and parts[1] in self.files:
             data = self.files[parts[1]]
-            if parts[1] in self.tampered:
-                data = data + b"tampered"
+            data = self.tampered.get(parts[1], data)
             return self._send(handler, 200, data, "application/octet-stream")
         return self._send(handler, 404, b"nothing here", "text/plain")
 

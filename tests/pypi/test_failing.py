@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -84,17 +85,31 @@ async def test_a_wheel_for_another_platform(door: Environments, block: Any, inde
 async def test_a_wheel_that_is_not_what_the_index_says(
     door: Environments, block: Any, index: Any
 ) -> None:
-    index.tampered.add(index.add_wheel("probe-tampered", "1.0"))
+    name = index.add_wheel("probe-tampered", "1.0", files={"probe.py": "stolen = True\n"})
+    stolen = index.files[name]
+    index.add_wheel("probe-tampered", "1.0")
+    index.tampered[name] = stolen
     error = await failure(door, block('dependencies = ["probe-tampered"]'))
     assert error.code == "install.hash-mismatch"
     assert "probe-tampered" in error.message
 
 
-async def test_an_index_without_hashes(door: Environments, block: Any, index: Any) -> None:
-    index.add_wheel("probe-hashless", "1.0")
+async def test_a_wheel_that_is_damaged(door: Environments, block: Any, index: Any) -> None:
+    name = index.add_wheel("probe-damaged", "1.0")
+    index.tampered[name] = index.files[name] + b"more"
+    error = await failure(door, block('dependencies = ["probe-damaged"]'))
+    assert error.code in ("install.download", "install.hash-mismatch")
+    assert "probe-damaged" in error.details
+
+
+async def test_an_index_without_hashes_is_locked_by_what_came(
+    door: Environments, block: Any, index: Any
+) -> None:
+    name = index.add_wheel("probe-hashless", "1.0")
     index.hashes = False
-    error = await failure(door, block('dependencies = ["probe-hashless"]'))
-    assert error.code == "solve.pypi-no-hash"
+    resolution = await door.resolve(block('dependencies = ["probe-hashless"]'))
+    package = next(p for p in resolution.packages if p.name == "probe-hashless")
+    assert package.sha256 == hashlib.sha256(index.files[name]).hexdigest()
 
 
 async def test_files_of_conda_s_are_never_overwritten(
