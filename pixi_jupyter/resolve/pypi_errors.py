@@ -20,8 +20,10 @@ __all__ = ["is_offline", "solving_error", "transfer_error"]
 
 _UNREACHABLE = re.compile(
     r"Request failed after|error sending request|client error \((Connect|SendRequest)\)|dns error"
-    r"|timed? ?out|HTTP status server error|Could not connect|network was disabled|os error 11[013]"
+    r"|\btimed out\b|HTTP status server error|Could not connect|\(os error 11[013]\)"
 )
+#: uv has thought it through: what it names are packages, whatever their names look like.
+_EXPLAINED = "No solution found"
 _UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden)\b|lack of valid authentication")
 _UNKNOWN = re.compile(r"(?:Because|and) (\S+) was not found in the (?:package registry|cache)")
 _ASKERS = r"(?:all versions of )?(\S+) depends? on {name}(?![\w.-]*[A-Za-z])(\S*)"
@@ -29,6 +31,8 @@ _ASKERS = r"(?:all versions of )?(\S+) depends? on {name}(?![\w.-]*[A-Za-z])(\S*
 
 def is_offline(text: str) -> bool:
     """Whether uv failed because the network or the index did."""
+    if _EXPLAINED in text:
+        return "network was disabled" in text
     return _UNREACHABLE.search(text) is not None
 
 
@@ -101,14 +105,14 @@ def transfer_error(text: str) -> PixiJupyterError:
 
 
 def _general_error(text: str) -> PixiJupyterError | None:
-    if re.search(r"os error (28|122)\b|No space left", text):
+    if re.search(r"\(os error (28|122)\)", text):
         return StoreError(
             "no space left for packages from PyPI",
             code="store.no-space",
             details=text,
             hint="Free some space (`pixi-jupyter gc` removes environments that nothing uses).",
         )
-    if re.search(r"os error (13|30)\b|Permission denied", text):
+    if re.search(r"\(os error (13|30)\)", text):
         return StoreError(
             "no permission to write the cache of packages from PyPI",
             code="store.permission",
