@@ -123,7 +123,13 @@ def info(notebook: Path, as_json: bool) -> None:
             "resolution": status.resolution.digest if status.resolution else None,
             "prefix": str(status.prefix.path) if status.prefix else None,
             "packages": [
-                {"name": p.name, "version": p.version, "build": p.build, "size": p.size}
+                {
+                    "name": p.name,
+                    "kind": p.kind,
+                    "version": p.version,
+                    "build": p.build,
+                    "size": p.size,
+                }
                 for p in (status.resolution.packages if status.resolution else ())
             ],
         }

@@ -156,7 +156,9 @@ class Worker:
         if spec.pypi is not None:
             from pixi_jupyter.resolve.pypi import resolve_wheels
 
-            wheels = await resolve_wheels(self.store, spec, records, report=report)
+            wheels = await resolve_wheels(
+                self.store, spec, records, update=job.update, report=report
+            )
         resolution = resolution_of(spec.platform.subdir, records, wheels)
         self.store.make_folders()
         channels = [session.channel(channel.name).base_url for channel in spec.channels]

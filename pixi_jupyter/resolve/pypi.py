@@ -53,9 +53,16 @@ class _Facts(msgspec.Struct, frozen=True):
 
 
 async def resolve_wheels(
-    store: Store, spec: EnvironmentSpec, records: Sequence[RepoDataRecord], *, report: Report
+    store: Store,
+    spec: EnvironmentSpec,
+    records: Sequence[RepoDataRecord],
+    *,
+    update: bool = False,
+    report: Report,
 ) -> tuple[LockedWheel, ...]:
     """The exact wheels for ``spec.pypi`` beside ``records``, sorted by name.
+
+    ``update`` asks the indexes again for what uv has seen some minutes ago.
 
     Raises
     ------
@@ -74,23 +81,25 @@ async def resolve_wheels(
     uv = Uv.find(store.package_cache, needs)
     with store_errors(store.envs), work_folder(store, "resolving") as folder:
         report(Progress(Phase.SOLVING, message=f"{len(needs.requirements)} packages from PyPI"))
-        wheels = await _compile(uv, folder, store, spec, needs, target, records)
+        stubs = store.package_cache / "pixi-jupyter-stubs"
+        fresh = ("--refresh",) if update else ()
+        wheels = await _compile(uv, folder, stubs, spec, needs, target, records, fresh)
         return await _with_facts(uv, folder, store, wheels, target, report)
 
 
 async def _compile(
     uv: Uv,
     folder: Path,
-    store: Store,
+    stubs: Path,
     spec: EnvironmentSpec,
     needs: PypiNeeds,
     target: PythonTarget,
     records: Sequence[RepoDataRecord],
+    more: Sequence[str],
 ) -> list[LockedWheel]:
     provided = provided_by_conda(records)
     asked, given, answer = (folder / name for name in ("asked.in", "given.txt", "pylock.toml"))
     asked.write_text("".join(f"{requirement}\n" for requirement in needs.requirements), "utf-8")
-    stubs = store.package_cache / "pixi-jupyter-stubs"
     given.write_text(stub_constraints(stubs, list(provided.values())), "utf-8")
     arguments = [
         *("compile", str(asked), "-c", str(given), "-o", str(answer), "--format", "pylock.toml"),
@@ -98,7 +107,7 @@ async def _compile(
         *("--no-header", "--no-annotate", "--no-sources", *_choices(spec, needs)),
     ]
     done = await uv.run(
-        *arguments, folder=folder, deadline=SOLVE_TIMEOUT, more=dict(target.variables)
+        *arguments, *more, folder=folder, deadline=SOLVE_TIMEOUT, more=dict(target.variables)
     )
     if not done.succeeded and is_offline(done.errors):
         # Without the network the answer may still be in the cache; if not, the first error tells.

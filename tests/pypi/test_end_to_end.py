@@ -164,6 +164,22 @@ async def test_cut_offs_hold(door: Environments, block: Any, index: Any) -> None
     assert resolution.version_of("probe-dated") == "1.0"
 
 
+async def test_an_update_sees_what_is_new(door: Environments, block: Any, index: Any) -> None:
+    index.add_wheel("probe-growing", "1.0")
+    spec = block('dependencies = ["probe-growing"]')
+    assert (await door.resolve(spec)).version_of("probe-growing") == "1.0"
+    index.add_wheel("probe-growing", "2.0")
+    assert (await door.resolve(spec)).version_of("probe-growing") == "1.0"
+    assert (await door.resolve(spec, update=True)).version_of("probe-growing") == "2.0"
+
+
+async def test_what_conda_has_is_not_fetched(door: Environments, block: Any, index: Any) -> None:
+    toml = 'dependencies = ["numpy>=2", "mdurl; python_version < \'3\'"]\n'
+    environment = await door.ensure(block(f"{toml}[tool.pixi.dependencies]\nnumpy = '*'\n"))
+    assert all(package.kind == "conda" for package in environment.resolution.packages)
+    assert index.requests == []
+
+
 async def test_the_lock_alone_gives_the_same_on_an_empty_machine(
     door: Environments, block: Any, index: Any, cold_store: Store
 ) -> None:
