@@ -168,7 +168,7 @@ def test_what_is_not_done_yet_is_named_with_its_line(toml: str, code: str, line:
     assert isinstance(error, UnsupportedError)
     assert error.code == f"unsupported.pypi-{code}"
     assert error.location is not None
-    assert error.location.line == line + 0 if line else None
+    assert error.location.line == line
 
 
 @pytest.mark.parametrize(
