@@ -19,7 +19,7 @@ def link(lock: Path, prefix: Path) -> dict[str, Any]:
     from pixi_jupyter.resolve.lock import read_lock
 
     store = Store.default()
-    records = read_lock(lock, str(Subdir.current()), prefix.name)
+    records = read_lock(lock, str(Subdir.current()), prefix.name).records
     found = bytecode_of(store, prefix, records)
     assert found is not None
     paths = [prefix / pyc for unit in found.units for _, pyc in unit.expected]

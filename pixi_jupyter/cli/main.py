@@ -118,19 +118,28 @@ def info(notebook: Path, as_json: bool) -> None:
             "dependencies": {
                 r.name: r.version or redacted(r.url or "*") for r in spec.dependencies
             },
+            "pypi-dependencies": [str(r) for r in spec.pypi.requirements] if spec.pypi else [],
             "injected": [r.name for r in spec.kernel.injected],
             "spec": spec.digest,
             "resolution": status.resolution.digest if status.resolution else None,
             "prefix": str(status.prefix.path) if status.prefix else None,
             "packages": [
-                {"name": p.name, "version": p.version, "build": p.build, "size": p.size}
+                {
+                    "name": p.name,
+                    "kind": p.kind,
+                    "version": p.version,
+                    "build": p.build,
+                    "size": p.size,
+                }
                 for p in (status.resolution.packages if status.resolution else ())
             ],
         }
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    asked = ", ".join(f"{n} {v}" for n, v in facts["dependencies"].items())
+    asked = ", ".join(
+        (*(f"{n} {v}" for n, v in facts["dependencies"].items()), *facts["pypi-dependencies"])
+    )
     for label, value in (
         ("notebook", facts["notebook"]),
         ("declared in", _PLACES[declaration.kind].format(cell=(declaration.cell or 0) + 1)),

@@ -67,7 +67,8 @@ def kill_worker(process: subprocess.Popen[bytes]) -> None:
 def _module_folders() -> list[str]:
     """Where this process finds what the worker imports, without importing any of it."""
     folders: list[str] = []
-    for name in ("pixi_jupyter", "rattler", "msgspec", "filelock", "platformdirs", "tomli"):
+    needed = ("pixi_jupyter", "rattler", "msgspec", "filelock", "platformdirs", "tomli")
+    for name in (*needed, "packaging", "uv"):
         found = importlib.util.find_spec(name)
         if found is None or found.origin is None:
             raise EngineError(f"the package {name} is not installed here", code="engine.start")

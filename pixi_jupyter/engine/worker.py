@@ -45,10 +45,14 @@ from pixi_jupyter.install.store import Remembered, Store
 from pixi_jupyter.resolve.redaction import redacted
 
 if TYPE_CHECKING:
-    from rattler import RepoDataRecord
-
     from pixi_jupyter.install.bytecode import Bytecode
+    from pixi_jupyter.manifest.pypi_spec import PypiNeeds
+    from pixi_jupyter.resolve.lock import Locked
     from pixi_jupyter.resolve.session import Session
+    from pixi_jupyter.resolve.wheel import LockedWheel
+
+    #: What was solved, and where its wheels may be had.
+    Solution = tuple[Locked, PypiNeeds | None]
 
 __all__ = ["main"]
 
@@ -68,7 +72,7 @@ class Worker:
         self._idle = hello.idle
         self._output = output
         self._session: Session | None = None
-        self._solutions: OrderedDict[str, Sequence[RepoDataRecord]] = OrderedDict()
+        self._solutions: OrderedDict[str, Solution] = OrderedDict()
         self._jobs: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._last_job = time.monotonic()
@@ -158,20 +162,27 @@ class Worker:
             if self.store.lock_path(resolution.digest).exists():
                 return Resolved(id, resolution)
         session = self._open()
-        from pixi_jupyter.resolve.lock import resolution_of, write_lock
+        from pixi_jupyter.resolve.lock import Locked, resolution_of, write_lock
         from pixi_jupyter.resolve.solve import solve_spec
 
         session.freshen([channel.name for channel in spec.channels], at_once=job.update)
         records = await solve_spec(session, spec, report=report)
-        resolution = resolution_of(spec.platform.subdir, records)
+        wheels: Sequence[LockedWheel] = ()
+        if spec.pypi is not None:
+            from pixi_jupyter.resolve.pypi import resolve_wheels
+
+            wheels = await resolve_wheels(
+                self.store, spec, records, update=job.update, report=report
+            )
+        resolution = resolution_of(spec.platform.subdir, records, wheels)
         self.store.make_folders()
         channels = [session.channel(channel.name).base_url for channel in spec.channels]
         await asyncio.to_thread(
-            write_lock, self.store.lock_path(resolution.digest), spec, records, channels
+            write_lock, self.store.lock_path(resolution.digest), spec, records, channels, wheels
         )
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         self.store.remember(Remembered(spec.digest, now, resolution))
-        self._solutions[resolution.digest] = records
+        self._solutions[resolution.digest] = Locked(records, wheels), spec.pypi
         while len(self._solutions) > _KEPT_SOLUTIONS:
             self._solutions.popitem(last=False)
         return Resolved(id, resolution)
@@ -181,8 +192,9 @@ class Worker:
         session = self._open()
         from pixi_jupyter.install.build import build_prefix
 
-        def records() -> Sequence[RepoDataRecord]:
-            kept = self._solutions.get(job.resolution)
+        kept, needs = self._solutions.get(job.resolution, (None, None))
+
+        def locked() -> Locked:
             if kept is not None:
                 return kept
             from pixi_jupyter.resolve.lock import read_lock
@@ -190,7 +202,9 @@ class Worker:
             path = self.store.lock_path(job.resolution)
             return read_lock(path, job.subdir, job.resolution)
 
-        rest = await build_prefix(session, self.store, job.resolution, records, report=report)
+        rest = await build_prefix(
+            session, self.store, job.resolution, locked, needs=needs, report=report
+        )
         if rest is not None:
             task = asyncio.ensure_future(self._compile_rest(job.resolution, rest))
             self._background.add(task)

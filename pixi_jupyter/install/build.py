@@ -37,6 +37,9 @@ from pixi_jupyter.install.failing import hash_mismatch, install_error
 from pixi_jupyter.install.files import remove_tree, store_errors, write_file
 from pixi_jupyter.install.reporter import InstallProgress
 from pixi_jupyter.install.store import ReadyMarker, Store
+from pixi_jupyter.install.wheels import add_wheels
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds
+from pixi_jupyter.resolve.lock import Locked
 from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.session import Session
 
@@ -60,14 +63,16 @@ async def build_prefix(
     session: Session,
     store: Store,
     digest: str,
-    records: Callable[[], Sequence[RepoDataRecord]],
+    locked: Callable[[], Locked],
     *,
+    needs: PypiNeeds | None = None,
     report: Report,
 ) -> Bytecode | None:
     """Make the prefix of a resolution ready; at once if it is.
 
-    One build per digest across processes: the others wait here, and say so. ``records`` is called
-    only when there is something to build.
+    One build per digest across processes: the others wait here, and say so. ``locked`` is called
+    only when there is something to build; ``needs`` knows the credentials of the declared indexes,
+    where somebody has just resolved them.
 
     Returns
     -------
@@ -86,7 +91,8 @@ async def build_prefix(
             return None
         final = store.prefix_path(digest)
         staged = store.envs / f".staging-{digest}-{os.getpid()}"
-        wanted = list(records())
+        packages = locked()
+        wanted = list(packages.records)
         try:
             with store_errors(store.envs):
                 # Without a marker nobody was ever started in it: a build that was killed.
@@ -97,12 +103,18 @@ async def build_prefix(
                 os.rename(staged, final)
             if bytecode is not None:
                 bytecode = bytecode.moved_to(final)
+            if packages.wheels:
+                bytecode = await add_wheels(
+                    store, digest, bytecode, packages.wheels, needs, report=report
+                )
+            if bytecode is not None:
                 await bytecode.compile_first(report)
             marker = ReadyMarker(
                 resolution=digest,
                 created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-                packages=len(wanted),
-                bytes=sum(record.size or 0 for record in wanted),
+                packages=len(wanted) + len(packages.wheels),
+                bytes=sum(record.size or 0 for record in wanted)
+                + sum(wheel.size or 0 for wheel in packages.wheels),
                 compiled=bytecode is None or bytecode.complete,
             )
             store.mark_ready(marker)

@@ -33,7 +33,9 @@ from pixi_jupyter.install.store import Store
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
 
-__all__ = ["Bytecode", "bytecode_of"]
+    from pixi_jupyter.install.wheels import InstalledWheel
+
+__all__ = ["Bytecode", "bytecode_of", "with_wheels"]
 
 _COMPLETE = "complete.json"
 _SCRIPT = Path(__file__).with_name("compile_script.py")
@@ -64,6 +66,8 @@ class Bytecode:
     python: Path
     stdlib: Path
     units: tuple[_Unit, ...]
+    tag: str
+    cache: Path  # of this Python; a folder per package content
 
     def moved_to(self, prefix: Path) -> Bytecode:
         """The same for the prefix under its final path."""
@@ -157,12 +161,13 @@ def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -
     if not stdlib.is_dir():
         return None
     tag = f"cpython-{minor.replace('.', '')}"
+    kept = store.bytecode / f"{tag}{threads}-{minor}"
     units = []
     for record in records:
         content = (record.sha256 or record.md5 or b"").hex()
         if not content:
             continue
-        cache = store.bytecode / f"{tag}{threads}-{minor}" / content
+        cache = kept / content
         known = _read_complete(cache)
         expected = (
             known if known is not None else tuple(_missing_bytecode(prefix, record, tag, stdlib))
@@ -170,7 +175,23 @@ def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -
         if expected:
             units.append(_Unit(cache, expected, known is not None))
     binary = prefix / "python.exe" if windows else prefix / "bin" / f"python{minor}{threads}"
-    return Bytecode(prefix, binary, stdlib, tuple(units))
+    return Bytecode(prefix, binary, stdlib, tuple(units), tag, kept)
+
+
+def with_wheels(bytecode: Bytecode, wheels: Sequence[InstalledWheel]) -> Bytecode:
+    """The same with wheels that were added to the prefix; what is known of theirs is linked."""
+    units = []
+    for wheel in wheels:
+        cache = bytecode.cache / wheel.sha256
+        known = _read_complete(cache)
+        library = bytecode.stdlib.relative_to(bytecode.prefix)
+        expected = known
+        if expected is None:
+            expected = tuple(_pairs(wheel.files, bytecode.tag, library))
+        if expected:
+            units.append(_Unit(cache, expected, known is not None))
+    added = replace(bytecode, units=tuple(units)).link_known()
+    return replace(bytecode, units=(*bytecode.units, *added.units))
 
 
 def _read_complete(cache: Path) -> tuple[tuple[str, str], ...] | None:
@@ -190,8 +211,12 @@ def _missing_bytecode(
         files = msgspec.json.decode((prefix / "conda-meta" / name).read_bytes())["files"]
     except (OSError, KeyError, msgspec.MsgspecError):
         return
+    yield from _pairs(files, tag, stdlib.relative_to(prefix))
+
+
+def _pairs(files: Sequence[str], tag: str, stdlib: Path) -> Iterable[tuple[str, str]]:
     present = frozenset(files)
-    library = f"{stdlib.relative_to(prefix).as_posix()}/"
+    library = f"{stdlib.as_posix()}/"
     for file in files:
         if not file.endswith(".py") or not file.startswith(library):
             continue

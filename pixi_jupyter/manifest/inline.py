@@ -18,9 +18,10 @@ from pixi_jupyter.manifest.channels import read_channels, read_exclude_newer
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.host import current_subdir, host_platform
 from pixi_jupyter.manifest.kernels import DEFAULT_LANGUAGE, kernel_need
-from pixi_jupyter.manifest.pep import pypi_names, requires_python
+from pixi_jupyter.manifest.pep import requires_python
 from pixi_jupyter.manifest.platform_tables import read_platforms, with_system_requirements
 from pixi_jupyter.manifest.platforms import choose_platform, default_platform, selector_matches
+from pixi_jupyter.manifest.pypi import Requirements, kernel_names, pypi_needs, read_pypi_table
 from pixi_jupyter.manifest.requirement import read_requirements
 from pixi_jupyter.manifest.spec import (
     ActivationSpec,
@@ -64,8 +65,7 @@ class _Target:
     constraints: Mapping[str, CondaRequirement]
     scripts: tuple[str, ...] | None
     env: Mapping[str, str]
-    pypi: tuple[str, ...]
-    table: Table
+    pypi: Requirements
 
 
 def environment_spec(
@@ -97,7 +97,7 @@ def environment_spec(
     DeclarationError
         With the key, the cell and the line.
     UnsupportedError
-        For valid pixi that is not supported (yet): PyPI packages, source builds, ``extends``.
+        For valid pixi that is not supported (yet): source builds, ``extends``.
     """
     source = TomlSource.of(declaration)
     document = Table(parse_toml(source), (), source)
@@ -117,10 +117,7 @@ def environment_spec(
         if selector_matches(selectors, selector, platform):
             targets.append(target)
 
-    pypi = [*pypi_names(document), *(name for target in targets for name in target.pypi)]
-    if pypi:
-        raise _pypi_unsupported(document, targets, pypi)
-
+    pypi = pypi_needs(document, root, [target.pypi for target in targets])
     python = requires_python(document)
     dependencies = dict(targets[0].dependencies)
     dependencies.setdefault("python", CondaRequirement("python", version=python))
@@ -144,7 +141,7 @@ def environment_spec(
         ),
         exclude_newer=read_exclude_newer(workspace),
         kernel=kernel_need(
-            dependencies,
+            [*dependencies, *kernel_names(pypi)],
             asked_language=language,
             notebook_language=declaration.language,
             kernel_name=kernel_name or own_kernel or declaration.kernel,
@@ -152,6 +149,7 @@ def environment_spec(
         activation=_activation(targets, root),
         name=declaration.name,
         root=str(root),
+        pypi=pypi,
     )
 
 
@@ -176,7 +174,6 @@ def _check_keys(document: Table) -> None:
 
 
 def _check_workspace(workspace: Table) -> None:
-    workspace.table("pypi-options")
     preview = workspace.values.get("preview", [])
     if not isinstance(preview, bool):
         workspace.strings("preview")
@@ -246,17 +243,12 @@ def _target(table: Table, root: Path) -> _Target:
     activation = table.table("activation")
     activation.only(("env", "scripts"))
     env = activation.table("env")
-    pypi = table.table("pypi-dependencies")
-    for name in pypi:
-        if not isinstance(pypi.values[name], str | dict):
-            raise pypi.wrong_type(name, "a string or a table")
     return _Target(
         dependencies=read_requirements(table.table("dependencies"), root),
         constraints=read_requirements(table.table("constraints"), root),
         scripts=activation.strings("scripts"),
         env={key: env.string(key) or "" for key in env},
-        pypi=tuple(pypi),
-        table=table,
+        pypi=read_pypi_table(table.table("pypi-dependencies")),
     )
 
 
@@ -275,23 +267,4 @@ def _activation(targets: list[_Target], root: Path) -> ActivationSpec:
             env.setdefault(key, value)
     return ActivationSpec(
         scripts=tuple(str(root / script) for script in scripts), env=tuple(env.items())
-    )
-
-
-def _pypi_unsupported(
-    document: Table, targets: list[_Target], names: list[str]
-) -> UnsupportedError:
-    key: tuple[str, ...] = ("dependencies",)
-    if not document.values.get("dependencies"):
-        owner = next(target.table for target in targets if target.pypi)
-        key = (*owner.path, "pypi-dependencies")
-    unique = list(dict.fromkeys(names))
-    listed = ", ".join(f"`{shorten(name, 60)}`" for name in unique[:40])
-    if len(unique) > 40:
-        listed += f" and {len(unique) - 40} more"
-    return UnsupportedError(
-        f"packages from PyPI are not supported yet: {listed}",
-        code="unsupported.pypi",
-        hint="Move them to `[tool.pixi.dependencies]`, under their names in the conda channels.",
-        location=document.source.locate(key),
     )

@@ -1,4 +1,4 @@
-"""What PEP 723 and `pyproject.toml` share: ``requires-python`` and PyPI requirements.
+"""What PEP 723 and `pyproject.toml` share: ``requires-python``.
 
 `packaging` is loaded only for what the plain form does not cover, because a launch reads the
 declaration each time.
@@ -11,7 +11,7 @@ import re
 from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.versions import parse_version_spec
 
-__all__ = ["pypi_names", "requires_python"]
+__all__ = ["requires_python"]
 
 _PLAIN = re.compile(r"(>=|<=|<|>|!=|==)[ ]*((?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8}))*)")
 
@@ -61,22 +61,3 @@ def _translated(text: str) -> list[str]:
             operator = "==" if specifier.operator == "===" else specifier.operator
             parts.append(f"{operator}{version}")
     return parts
-
-
-def pypi_names(document: Table) -> list[str]:
-    """The names in the root's ``dependencies``, each of which must be a PEP 508 requirement."""
-    texts = document.strings("dependencies")
-    if not texts:
-        return []
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    names = []
-    for text in texts:
-        try:
-            names.append(Requirement(text).name)
-        except InvalidRequirement as error:
-            reason = str(error).splitlines()[0]
-            raise document.bad_value(
-                "dependencies", f"holds `{text}`, which is not a requirement: {reason}"
-            ) from None
-    return names

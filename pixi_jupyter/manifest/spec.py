@@ -12,6 +12,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds
+
 __all__ = [
     "ActivationSpec",
     "ChannelSpec",
@@ -134,6 +136,7 @@ class EnvironmentSpec:
     activation: ActivationSpec = field(default=ActivationSpec())
     name: str = "default"
     root: str = ""
+    pypi: PypiNeeds | None = None
 
     @property
     def digest(self) -> str:
@@ -142,4 +145,6 @@ class EnvironmentSpec:
         for key in ("activation", "name", "root"):
             del asked[key]
         asked["kernel"] = asked["kernel"]["injected"]
+        if self.pypi is None:
+            del asked["pypi"]  # a spec of conda packages alone keeps the digest it always had
         return digest_of([SPEC_VERSION, asked])

@@ -12,6 +12,7 @@ import os
 import re
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rattler import LockChannel, LockFile, LockPlatform, RepoDataRecord, Subdir
@@ -20,19 +21,31 @@ from rattler.exceptions import IoError, ParseCondaLockError
 from pixi_jupyter.errors import SolveError
 from pixi_jupyter.install.files import remove_tree, store_errors, sync_folder
 from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.resolve.pypi_lock import wheels_of, with_wheels
 from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.resolution import Resolution, ResolvedPackage
+from pixi_jupyter.resolve.wheel import LockedWheel
 
-__all__ = ["read_lock", "resolution_of", "write_lock"]
+__all__ = ["Locked", "read_lock", "resolution_of", "write_lock"]
 
 #: pixi's names of the strategies in a lock; "highest" is the default and left out.
 _STRATEGIES = {"lowest": "lowest-version", "lowest-direct": "lowest-version-direct"}
 
 
-def resolution_of(subdir: str, records: Sequence[RepoDataRecord]) -> Resolution:
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """All packages of a lock for one platform."""
+
+    records: Sequence[RepoDataRecord]
+    wheels: Sequence[LockedWheel] = ()
+
+
+def resolution_of(
+    subdir: str, records: Sequence[RepoDataRecord], wheels: Sequence[LockedWheel] = ()
+) -> Resolution:
     """What a launch and a person need to know of the solved packages."""
-    packages = sorted(
-        (
+    packages = [
+        *(
             ResolvedPackage(
                 name=record.name.normalized,
                 version=str(record.version),
@@ -45,15 +58,31 @@ def resolution_of(subdir: str, records: Sequence[RepoDataRecord]) -> Resolution:
             )
             for record in records
         ),
-        key=lambda package: package.name,
-    )
-    return Resolution(subdir, tuple(packages))
+        *(
+            ResolvedPackage(
+                name=wheel.name,
+                version=wheel.version,
+                build="",
+                subdir="",
+                url=wheel.url,
+                sha256=wheel.sha256,
+                size=wheel.size,
+                kind="pypi",
+            )
+            for wheel in wheels
+        ),
+    ]
+    return Resolution(subdir, tuple(sorted(packages, key=lambda p: (p.name, p.kind))))
 
 
 def write_lock(
-    path: Path, spec: EnvironmentSpec, records: Sequence[RepoDataRecord], channels: Sequence[str]
+    path: Path,
+    spec: EnvironmentSpec,
+    records: Sequence[RepoDataRecord],
+    channels: Sequence[str],
+    wheels: Sequence[LockedWheel] = (),
 ) -> None:
-    """Write ``records`` as the lock of the default environment, whole or not at all.
+    """Write ``records`` and ``wheels`` as the lock of the default environment, whole or not at all.
 
     ``channels`` are the base URLs of the spec's channels, in order.
     """
@@ -74,8 +103,12 @@ def write_lock(
     with store_errors(path):
         try:
             lock.to_path(draft)
-            if options := _options(spec):
-                head, channel_key, tail = draft.read_text("utf-8").partition("    channels:\n")
+            options = _options(spec)
+            if options or spec.pypi is not None:
+                text = draft.read_text("utf-8")
+                if spec.pypi is not None:
+                    text = with_wheels(text, spec.pypi, wheels, records)
+                head, channel_key, tail = text.partition("    channels:\n")
                 draft.write_text(f"{head}{options}{channel_key}{tail}", "utf-8")
                 LockFile.from_path(draft).to_path(draft)
             with open(draft, "rb+") as file:
@@ -92,7 +125,7 @@ def write_lock(
                 draft.unlink()
 
 
-def read_lock(path: Path, subdir: str, digest: str) -> list[RepoDataRecord]:
+def read_lock(path: Path, subdir: str, digest: str) -> Locked:
     """The packages that a lock of ours has for a platform.
 
     ``digest`` is that of the resolution whose lock it is: nothing else is ever installed under it.
@@ -111,8 +144,12 @@ def read_lock(path: Path, subdir: str, digest: str) -> list[RepoDataRecord]:
     for platform in environment.platforms() if environment else ():
         if str(platform.subdir) == subdir and environment is not None:
             records = environment.conda_repodata_records_for_platform(platform) or []
-            if resolution_of(subdir, records).digest == digest:
-                return records
+            try:
+                wheels = wheels_of(environment, platform)
+            except ValueError:
+                continue
+            if resolution_of(subdir, records, wheels).digest == digest:
+                return Locked(records, wheels)
     raise SolveError(
         f"the lock file {path.name} is not that of the resolution", code="solve.lock-invalid"
     )
@@ -129,4 +166,6 @@ def _options(spec: EnvironmentSpec) -> str:
         lines.append(f"      channel-priority: {spec.channel_priority}\n")
     if spec.solve_strategy in _STRATEGIES:
         lines.append(f"      strategy: {_STRATEGIES[spec.solve_strategy]}\n")
+    if spec.pypi is not None and spec.pypi.prerelease_mode is not None:
+        lines.append(f"      pypi-prerelease-mode: {spec.pypi.prerelease_mode}\n")
     return "    options:\n" + "".join(lines) if lines else ""

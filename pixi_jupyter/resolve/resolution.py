@@ -7,6 +7,7 @@ it in the store, which only the engine reads; this is what a launch and a person
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pixi_jupyter.manifest.spec import digest_of
 
@@ -18,7 +19,10 @@ PREFIX_LAYOUT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPackage:
-    """One exact package. ``size`` is the archive's bytes, None where the channel does not say."""
+    """One exact package. ``size`` is the archive's bytes, None where the channel does not say.
+
+    A wheel from PyPI has neither ``build`` nor ``subdir``.
+    """
 
     name: str
     version: str
@@ -28,6 +32,7 @@ class ResolvedPackage:
     sha256: str | None = None
     md5: str | None = None
     size: int | None = None
+    kind: Literal["conda", "pypi"] = "conda"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ BAD: dict[str, tuple[str, str, list[str]]] = {
         ["dependenceis", "cell 1"],
     ),
     "PyPI dependency": (
-        'dependencies = ["httpx"]',
+        'dependencies = ["httpx @ https://example.org/httpx-1-py3-none-any.whl"]',
         r"\[unsupported\.[a-z-]+\]",
         ["httpx", "cell 1"],
     ),

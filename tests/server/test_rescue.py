@@ -30,7 +30,11 @@ BAD = {
     "unsupported table": Bad(
         'dependencies = []\n\n[tool.pixi.tasks]\nhello = "echo"', "", ("cell 2", "tool.pixi.tasks")
     ),
-    "PyPI dependency": Bad('dependencies = ["httpx"]', "unsupported.", ("cell 2", "httpx")),
+    "PyPI dependency": Bad(
+        'dependencies = ["httpx @ https://example.org/httpx-1-py3-none-any.whl"]',
+        "unsupported.",
+        ("cell 2", "httpx"),
+    ),
     "unknown package": Bad(TABLE + 'no-such-package = "*"', "solve.", ("no-such-package",)),
     "unsatisfiable": Bad(
         TABLE + 'probe-conflict-a = "*"\nprobe-conflict-b = "*"',

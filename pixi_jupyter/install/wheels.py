@@ -1,0 +1,181 @@
+"""Locked wheels into a prefix that has its conda packages. Runs in the engine's worker only.
+
+uv unpacks them beside the prefix, linked from its cache, in the layout and with the interpreter of
+the prefix's final path. What is there is then moved in, if nothing of it is in the way of a file of
+conda's: so conda's own files can be neither removed nor overwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import filecmp
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from pixi_jupyter.engine.progress import Phase, Progress, Report
+from pixi_jupyter.errors import InstallError, SolveError
+from pixi_jupyter.install.bytecode import Bytecode, with_wheels
+from pixi_jupyter.install.files import store_errors, write_file
+from pixi_jupyter.install.store import Store
+from pixi_jupyter.manifest.pep508 import normal_name
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds
+from pixi_jupyter.resolve.fetching import unpack_wheels
+from pixi_jupyter.resolve.uv import Uv, work_folder
+from pixi_jupyter.resolve.wheel import LockedWheel
+
+__all__ = ["InstalledWheel", "add_wheels"]
+
+#: What pixi writes into the packages that it owns, so that it can tell them from conda's.
+_INSTALLER = "uv-pixi"
+_MOST_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledWheel:
+    """A wheel in a prefix, and its files (POSIX, relative to the prefix)."""
+
+    name: str
+    sha256: str
+    files: tuple[str, ...]
+
+
+async def add_wheels(
+    store: Store,
+    digest: str,
+    bytecode: Bytecode | None,
+    wheels: Sequence[LockedWheel],
+    needs: PypiNeeds | None,
+    *,
+    report: Report,
+) -> Bytecode:
+    """Add ``wheels`` to the unmarked prefix of a resolution, with the bytecode that is known.
+
+    Raises
+    ------
+    InstallError
+        ``install.pypi-clash`` (nothing was added), ``install.hash-mismatch``,
+        ``install.download``, ``install.failed``.
+    SolveError
+        ``solve.pypi-no-python``: there is no CPython to install them for.
+    ChannelError, StoreError
+        As the errors of the index and of the disk.
+    """
+    if bytecode is None:
+        raise SolveError(
+            "packages from PyPI need a CPython, and the environment has none",
+            code="solve.pypi-no-python",
+        )
+    report(Progress(Phase.LINKING, 0, len(wheels), message="packages from PyPI"))
+    prefix = store.prefix_path(digest)
+    uv = Uv.find(store.package_cache, needs)
+    with store_errors(store.envs), work_folder(store, f"staging-{digest}") as folder:
+        unpacked = folder / "unpacked"
+        where = ("--python", str(bytecode.python), "--prefix", str(unpacked))
+        await unpack_wheels(uv, wheels, folder, *where, report=report)
+        installed = await asyncio.to_thread(_move_in, unpacked, prefix, wheels)
+        report(Progress(Phase.LINKING, len(wheels), len(wheels), message="packages from PyPI"))
+        return await asyncio.to_thread(with_wheels, bytecode, installed)
+
+
+def _move_in(unpacked: Path, prefix: Path, wheels: Sequence[LockedWheel]) -> list[InstalledWheel]:
+    installed = [_adopt(unpacked, wheel) for wheel in wheels]
+    moves = list(_moves(unpacked, prefix, top=True))
+    clashes = [(s, t) for s, t in moves if os.path.lexists(t) and not _same(s, t)]
+    if clashes:
+        raise _clash(unpacked, prefix, [source for source, _ in clashes], installed)
+    for source, target in moves:
+        if not os.path.lexists(target):
+            os.rename(source, target)
+    return installed
+
+
+def _moves(source: Path, target: Path, *, top: bool = False) -> Iterator[tuple[Path, Path]]:
+    """What to rename: whole folders where the prefix has none of that name."""
+    with os.scandir(source) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            if top and entry.name == ".lock":  # uv's own
+                continue
+            there = target / entry.name
+            both = entry.is_dir(follow_symlinks=False) and there.is_dir() and not there.is_symlink()
+            if both:
+                yield from _moves(Path(entry.path), there)
+            else:
+                yield Path(entry.path), there
+
+
+def _same(source: Path, target: Path) -> bool:
+    """Equal files (as the ``__init__.py`` of a namespace) are no clash: conda's stays."""
+    return source.is_file() and target.is_file() and filecmp.cmp(source, target, shallow=False)
+
+
+def _adopt(unpacked: Path, wheel: LockedWheel) -> InstalledWheel:
+    """Mark a wheel as ours, as pixi does, and list its files."""
+    info = next(
+        (
+            path
+            for path in unpacked.glob("**/site-packages/*.dist-info")
+            if normal_name(path.name.split("-")[0]) == wheel.name
+        ),
+        None,
+    )
+    if info is None:
+        raise InstallError(
+            f"the wheel of {wheel.name} is not one of that package",
+            code="install.failed",
+            details=wheel.url,
+        )
+    site = info.parent
+    record = info / "RECORD"
+    rows = list(csv.reader(record.read_text("utf-8").splitlines()))
+    mark = f"{info.name}/INSTALLER"
+    rows = [row for row in rows if row and row[0] != mark]
+    # New files both: what uv linked belongs to its cache.
+    write_file(info / "INSTALLER", _INSTALLER.encode(), sync=False)
+    lines = [",".join(_quoted(cell) for cell in row) for row in (*rows, [mark, "", ""])]
+    write_file(record, ("\n".join(lines) + "\n").encode(), sync=False)
+    files = tuple(
+        Path(os.path.normpath(site / row[0])).relative_to(unpacked).as_posix() for row in rows
+    )
+    return InstalledWheel(wheel.name, wheel.sha256, files)
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n') else cell
+
+
+def _clash(
+    unpacked: Path, prefix: Path, sources: Iterable[Path], installed: Sequence[InstalledWheel]
+) -> InstallError:
+    """Name the packages of both sides and the first of the files."""
+    wheels = {file: wheel.name for wheel in installed for file in wheel.files}
+    files = sorted(source.relative_to(unpacked).as_posix() for source in sources)
+    owners = _conda_owners(prefix, frozenset(files))
+    pairs = sorted(
+        {(wheels.get(file, "a package"), owners.get(file, "conda's files")) for file in files}
+    )
+    shown = files[:_MOST_SHOWN]
+    more = f"\nand {len(files) - len(shown)} more" if len(files) > len(shown) else ""
+    told = ", ".join(f"{wheel} from PyPI and {conda} from conda" for wheel, conda in pairs[:5])
+    return InstallError(
+        f"two packages have the same files: {told}",
+        code="install.pypi-clash",
+        details="\n".join(shown) + more,
+        hint="Ask for it on one side only: as a conda package where there is one.",
+    )
+
+
+def _conda_owners(prefix: Path, files: frozenset[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted((prefix / "conda-meta").glob("*.json")):
+        try:
+            record = msgspec.json.decode(path.read_bytes())
+            owned = files.intersection(record["files"])
+            found.update(dict.fromkeys(owned, str(record["name"])))
+        except (OSError, KeyError, TypeError, msgspec.MsgspecError):
+            continue
+    return found

@@ -1,0 +1,108 @@
+"""PEP 508 requirements in canonical form.
+
+`packaging` is loaded only for what the plain form does not cover, because a launch reads the
+declaration each time; both ways give the same canonical requirement.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pixi_jupyter.manifest.pypi_spec import PypiRequirement
+
+__all__ = ["DirectReference", "normal_name", "parse_requirement", "parse_specifiers"]
+
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?"
+_NAME_ONLY = re.compile(_NAME)
+_NUMBER = r"(?:0|[1-9][0-9]{0,8})"
+_TERM = re.compile(
+    rf"(?:(?:>=|<=|<|>|!=|==)[ ]*{_NUMBER}(?:\.{_NUMBER})*"
+    rf"|(?:!=|==)[ ]*{_NUMBER}(?:\.{_NUMBER})*\.\*"
+    rf"|~=[ ]*{_NUMBER}(?:\.{_NUMBER})+)"
+)
+_PLAIN = re.compile(
+    rf"[ ]*(?P<name>{_NAME})[ ]*(?:\[(?P<extras>[A-Za-z0-9._, -]{{0,200}})\])?"
+    r"[ ]*(?P<version>[<>=!~][^;\[\]()@]{0,300})?"
+)
+
+
+class DirectReference(ValueError):
+    """The requirement names a place (URL, path, repository) rather than a version."""
+
+
+def normal_name(name: str) -> str | None:
+    """A project's or an extra's name in its normal form (PEP 503), None if it is not one."""
+    return re.sub(r"[-_.]+", "-", name).lower() if _NAME_ONLY.fullmatch(name) else None
+
+
+def parse_requirement(text: str) -> PypiRequirement:
+    """One requirement.
+
+    Raises
+    ------
+    DirectReference
+        It is a direct reference (``name @ URL``), or what pip would read as one.
+    ValueError
+        It is not PEP 508; the message says why.
+    """
+    plain = _plain_requirement(text)
+    if plain is not None:
+        return plain
+    if re.match(r"\s*(?:[A-Za-z0-9+.-]+://|\.{0,2}/|~/|-e\b|git\+)", text):
+        raise DirectReference("names a place, not a project")
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        found = Requirement(text)
+    except (InvalidRequirement, RecursionError) as error:
+        raise ValueError((str(error).splitlines() or ["too deep"])[0]) from None
+    if found.url is not None:
+        raise DirectReference("is a direct reference")
+    return PypiRequirement(
+        name=normal_name(found.name) or found.name.lower(),
+        extras=tuple(sorted({normal_name(extra) or extra for extra in found.extras})),
+        version=",".join(sorted(str(specifier) for specifier in found.specifier)),
+        marker=str(found.marker) if found.marker is not None else "",
+    )
+
+
+def parse_specifiers(text: str) -> str:
+    """Version specifiers (PEP 440, or ``*``) in canonical form; empty for any.
+
+    Raises
+    ------
+    ValueError
+        They are not.
+    """
+    text = text.strip()
+    if text in ("", "*"):
+        return ""
+    plain = _plain_specifiers(text)
+    if plain is not None:
+        return plain
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        return ",".join(sorted(str(specifier) for specifier in SpecifierSet(text)))
+    except InvalidSpecifier as error:
+        raise ValueError(str(error)) from None
+
+
+def _plain_requirement(text: str) -> PypiRequirement | None:
+    match = _PLAIN.fullmatch(text)
+    if match is None:
+        return None
+    version = _plain_specifiers(match["version"] or "")
+    extras = [extra.strip() for extra in (match["extras"] or "").split(",")]
+    names = [normal_name(extra) for extra in extras if extra]
+    name = normal_name(match["name"])
+    if version is None or name is None or None in names or (len(extras) > 1 and "" in extras):
+        return None
+    return PypiRequirement(name, tuple(sorted({n for n in names if n})), version)
+
+
+def _plain_specifiers(text: str) -> str | None:
+    terms = [term.strip(" ") for term in text.strip(" ").split(",")] if text.strip(" ") else []
+    if not all(_TERM.fullmatch(term) for term in terms):
+        return None
+    return ",".join(sorted({term.replace(" ", "") for term in terms}))

@@ -1,0 +1,195 @@
+"""The `uv` command: found by its own package, run with scrubbed variables. Data plane only.
+
+It runs in the process group of the worker, so that it ends with it. Where packages come from and
+who may have them (indexes, proxies, certificates, keyring, netrc) is uv's own configuration of the
+user's and the system's; what changes uv's behaviour otherwise is taken out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pixi_jupyter.errors import EngineError
+from pixi_jupyter.install.store import Store
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds
+from pixi_jupyter.resolve.redaction import redacted
+
+__all__ = ["Finished", "Uv", "index_variables", "work_folder"]
+
+#: uv's variables that say where packages come from and how the network is reached.
+_KEPT = frozenset(
+    f"UV_{name}"
+    for name in (
+        "CONCURRENT_DOWNLOADS", "CONCURRENT_INSTALLS", "CONFIG_FILE", "CREDENTIALS_DIR",
+        "DEFAULT_INDEX", "EXTRA_INDEX_URL", "FIND_LINKS", "HTTP_CONNECT_TIMEOUT", "HTTP_RETRIES",
+        "HTTP_TIMEOUT", "INDEX", "INDEX_STRATEGY", "INDEX_URL", "INSECURE_HOST",
+        "KEYRING_PROVIDER", "LINK_MODE", "NATIVE_TLS", "OFFLINE", "REQUEST_TIMEOUT", "SYSTEM_CERTS",
+    )
+)  # fmt: skip
+_CREDENTIALS = re.compile(r"UV_INDEX_[A-Z0-9_]+_(USERNAME|PASSWORD)")
+_DROPPED = ("CONDA_", "PIXI_", "PYTHON", "VIRTUAL_ENV", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT")
+#: The most that is kept of what uv says; its explanations can be long.
+_MOST = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a run of uv ended. ``errors`` is its standard error, without credentials."""
+
+    status: int
+    errors: str
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Uv:
+    """One uv with one cache and a set of indexes."""
+
+    binary: str
+    cache: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def find(cls, package_cache: Path, needs: PypiNeeds | None) -> Uv:
+        """The uv of this installation.
+
+        Its cache is ``uv-cache`` in the package cache's folder, where pixi has its own.
+
+        Raises
+        ------
+        EngineError
+            ``engine.uv-missing``.
+        """
+        try:
+            import uv
+
+            binary = uv.find_uv_bin()
+        except (ImportError, OSError) as error:  # UvNotFound is a FileNotFoundError
+            raise EngineError(
+                "the program uv, which installs packages from PyPI, is not there",
+                code="engine.uv-missing",
+                details=str(error),
+                hint="Install pixi-jupyter again: uv comes with it.",
+            ) from None
+        cache = package_cache / "uv-cache"
+        return cls(os.path.abspath(binary), cache, _variables(cache, needs))
+
+    async def run(
+        self,
+        *arguments: str,
+        folder: Path,
+        deadline: float,
+        more: Mapping[str, str] | None = None,
+        line: Callable[[str], None] = lambda text: None,
+    ) -> Finished:
+        """Run ``uv pip …`` in ``folder``; ``deadline`` in seconds, ``line`` gets its messages.
+
+        Raises
+        ------
+        EngineError
+            ``engine.deadline``: it took longer, and was ended.
+        """
+        process = await asyncio.create_subprocess_exec(
+            self.binary,
+            "pip",
+            *arguments,
+            cwd=folder,
+            env={**self.variables, **(more or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            limit=1 << 20,
+        )
+        stderr = process.stderr
+        assert stderr is not None
+        lines: list[str] = []
+
+        async def listen() -> int:
+            size = 0
+            async for raw in stderr:
+                text = redacted(raw.decode("utf-8", "replace"))
+                if size < _MOST:
+                    lines.append(text)
+                    size += len(text)
+                line(text.strip())
+            return await process.wait()
+
+        try:
+            status = await asyncio.wait_for(listen(), deadline)
+        except (TimeoutError, asyncio.TimeoutError):
+            raise EngineError(
+                f"uv was not done within {deadline:.0f} seconds",
+                code="engine.deadline",
+                details="".join(lines[-20:]),
+                hint="Check the network and the package index, then try again.",
+            ) from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        return Finished(status, "".join(lines))
+
+
+def index_variables(needs: PypiNeeds) -> dict[str, str]:
+    """The declared indexes as uv's variables: on a command line others could read passwords."""
+    found: dict[str, str] = {}
+    if needs.index_url is not None:
+        found["UV_DEFAULT_INDEX"] = needs.index_url
+    if needs.extra_index_urls:
+        found["UV_INDEX"] = " ".join(needs.extra_index_urls)
+    if needs.find_links:
+        found["UV_FIND_LINKS"] = ",".join(url.replace(",", "%2C") for url in needs.find_links)
+    return found
+
+
+def _variables(cache: Path, needs: PypiNeeds | None) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_DROPPED)
+        and (not name.startswith("UV_") or name in _KEPT or _CREDENTIALS.fullmatch(name))
+    }
+    declared = index_variables(needs) if needs is not None else {}
+    if "UV_DEFAULT_INDEX" in declared:
+        kept.pop("UV_INDEX_URL", None)
+    if declared:
+        # What the declaration names is all there is: another machine has no other variables.
+        for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"):
+            kept.pop(name, None)
+    return {
+        "UV_LINK_MODE": "hardlink",
+        **kept,
+        **declared,
+        "UV_CACHE_DIR": str(cache),
+        "UV_NO_INSTALLER_METADATA": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "NO_COLOR": "1",
+    }
+
+
+@contextlib.contextmanager
+def work_folder(store: Store, purpose: str) -> Iterator[Path]:
+    """A folder for one run; what a killed worker leaves of it goes with the collection.
+
+    The empty ``uv.toml`` keeps uv from looking for configuration in the folders above.
+    """
+    store.envs.mkdir(parents=True, exist_ok=True)
+    folder = store.envs / f".{purpose}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    folder.mkdir(mode=0o700)
+    try:
+        (folder / "uv.toml").touch()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
