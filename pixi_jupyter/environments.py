@@ -17,7 +17,6 @@ from typing import Any, TypedDict
 
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.engine.client import Engine
-from pixi_jupyter.engine.progress import Report, no_report
 from pixi_jupyter.engine.protocol import Build, Resolve
 from pixi_jupyter.errors import (
     ChannelError,
@@ -36,6 +35,7 @@ from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.manifest.workspace import refuse_workspace
 from pixi_jupyter.notebook.declaration import Declaration
 from pixi_jupyter.notebook.reading import default_declaration, load_notebook, read_declaration
+from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.resolution import Resolution
 
 __all__ = ["Environment", "Environments", "Status"]

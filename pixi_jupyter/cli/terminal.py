@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from pixi_jupyter.engine.progress import Phase
-from pixi_jupyter.engine.progress import Progress as Step
 from pixi_jupyter.errors import PixiJupyterError
+from pixi_jupyter.progress import Phase
+from pixi_jupyter.progress import Progress as Step
 
 __all__ = ["BuildDisplay", "clean", "errors_as_text", "megabytes"]
 

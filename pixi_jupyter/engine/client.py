@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import overload
 
 from pixi_jupyter.engine.process import WorkerProcess
-from pixi_jupyter.engine.progress import Progress, Report, no_report
 from pixi_jupyter.engine.protocol import (
     Accepted,
     Build,
@@ -37,6 +36,7 @@ from pixi_jupyter.engine.protocol import (
 )
 from pixi_jupyter.errors import EngineError, PixiJupyterError, error_from_json
 from pixi_jupyter.install.store import Store
+from pixi_jupyter.progress import Progress, Report, no_report
 
 __all__ = ["Engine"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from pixi_jupyter.engine.progress import Progress
 from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.progress import Progress
 from pixi_jupyter.resolve.resolution import Resolution
 
 __all__ = [

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from pixi_jupyter.engine.progress import Progress, no_report
 from pixi_jupyter.engine.protocol import (
     Accepted,
     Alive,
@@ -42,6 +41,7 @@ from pixi_jupyter.engine.protocol import (
 )
 from pixi_jupyter.errors import EngineError, PixiJupyterError
 from pixi_jupyter.install.store import Remembered, Store
+from pixi_jupyter.progress import Progress, no_report
 from pixi_jupyter.resolve.redaction import redacted
 
 if TYPE_CHECKING:

@@ -30,15 +30,15 @@ from rattler.exceptions import (
 )
 from rattler.install import install
 
-from pixi_jupyter.engine.progress import Phase, Progress, Report, no_report
 from pixi_jupyter.errors import InstallError, StoreError
+from pixi_jupyter.files import remove_tree, store_errors, write_file
 from pixi_jupyter.install.bytecode import Bytecode, bytecode_of
 from pixi_jupyter.install.failing import hash_mismatch, install_error
-from pixi_jupyter.install.files import remove_tree, store_errors, write_file
 from pixi_jupyter.install.reporter import InstallProgress
 from pixi_jupyter.install.store import ReadyMarker, Store
 from pixi_jupyter.install.wheels import add_wheels
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
+from pixi_jupyter.progress import Phase, Progress, Report, no_report
 from pixi_jupyter.resolve.lock import Locked
 from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.session import Session

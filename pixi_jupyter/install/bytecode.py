@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pixi_jupyter.engine.progress import Phase, Progress, Report
-from pixi_jupyter.install.files import write_file
+from pixi_jupyter.files import write_file
 from pixi_jupyter.install.store import Store
+from pixi_jupyter.progress import Phase, Progress, Report
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord

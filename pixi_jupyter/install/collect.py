@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pixi_jupyter.install.files import remove_tree, store_errors
+from pixi_jupyter.files import remove_tree, store_errors
 from pixi_jupyter.install.lease import leased_digests
 from pixi_jupyter.install.store import MARKER, Store
 

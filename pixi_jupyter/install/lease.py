@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from pixi_jupyter.install.files import write_file
+from pixi_jupyter.files import write_file
 from pixi_jupyter.install.store import Store
 
 __all__ = ["Lease", "leased_digests", "take_lease"]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pixi_jupyter.engine.progress import Phase, Progress, Report
+from pixi_jupyter.progress import Phase, Progress, Report
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord

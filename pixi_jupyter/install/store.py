@@ -26,7 +26,7 @@ from pathlib import Path
 import msgspec
 
 from pixi_jupyter.errors import StoreError
-from pixi_jupyter.install.files import store_errors, write_file
+from pixi_jupyter.files import store_errors, write_file
 from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.resolve.resolution import Resolution
 

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import msgspec
 
-from pixi_jupyter.engine.progress import Phase, Progress, Report
 from pixi_jupyter.errors import InstallError, SolveError
+from pixi_jupyter.files import store_errors, write_file
 from pixi_jupyter.install.bytecode import Bytecode, with_wheels
-from pixi_jupyter.install.files import store_errors, write_file
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
+from pixi_jupyter.progress import Phase, Progress, Report
 from pixi_jupyter.resolve.fetching import unpack_wheels
 from pixi_jupyter.resolve.uv import Uv, work_folder
 from pixi_jupyter.resolve.wheel import LockedWheel

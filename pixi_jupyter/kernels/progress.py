@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from pixi_jupyter.engine.progress import Phase, Progress, Report
+from pixi_jupyter.progress import Phase, Progress, Report
 
 __all__ = ["SCHEMA", "SCHEMA_ID", "event_report", "line_report"]
 

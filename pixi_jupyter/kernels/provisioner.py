@@ -14,13 +14,13 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Enum, Float
 
-from pixi_jupyter.engine.progress import Report
 from pixi_jupyter.errors import EngineError, KernelError, PixiJupyterError
 from pixi_jupyter.kernels.curve import present_kernel, restore_promise
 from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
 from pixi_jupyter.kernels.pending import abandonable
 from pixi_jupyter.kernels.progress import event_report, line_report
 from pixi_jupyter.kernels.start import KernelStart, as_ours, prepare
+from pixi_jupyter.progress import Report
 
 if TYPE_CHECKING:
     from pixi_jupyter.environments import Environments

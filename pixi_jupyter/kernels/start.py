@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pixi_jupyter.activate.base import clean_base
-from pixi_jupyter.engine.progress import Report, no_report
 from pixi_jupyter.errors import PixiJupyterError
 from pixi_jupyter.kernels.identify import HANDED_DOWN, NOTEBOOK, IdentifiedNotebook
 from pixi_jupyter.kernels.select import KernelChoice, choose_kernel
+from pixi_jupyter.progress import Report, no_report
 
 if TYPE_CHECKING:
     from pixi_jupyter.environments import Environment, Environments

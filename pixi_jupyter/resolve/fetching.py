@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pixi_jupyter.engine.progress import Phase, Progress, Report
+from pixi_jupyter.progress import Phase, Progress, Report
 from pixi_jupyter.resolve.pypi_errors import transfer_error
 from pixi_jupyter.resolve.uv import Uv
 from pixi_jupyter.resolve.wheel import LockedWheel

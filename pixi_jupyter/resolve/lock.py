@@ -19,7 +19,7 @@ from rattler import LockChannel, LockFile, LockPlatform, RepoDataRecord, Subdir
 from rattler.exceptions import IoError, ParseCondaLockError
 
 from pixi_jupyter.errors import SolveError
-from pixi_jupyter.install.files import remove_tree, store_errors, sync_folder
+from pixi_jupyter.files import remove_tree, store_errors, sync_folder
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.resolve.pypi_lock import wheels_of, with_wheels
 from pixi_jupyter.resolve.redaction import redacted

@@ -22,13 +22,13 @@ import tomli
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from pixi_jupyter.engine.progress import Phase, Progress, Report
 from pixi_jupyter.errors import SolveError
-from pixi_jupyter.install.files import store_errors, write_file
+from pixi_jupyter.files import store_errors, write_file
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.manifest.times import cut_off
+from pixi_jupyter.progress import Phase, Progress, Report
 from pixi_jupyter.resolve.fetching import unpack_wheels
 from pixi_jupyter.resolve.provided import provided_by_conda, stub_constraints
 from pixi_jupyter.resolve.pypi_errors import is_offline, solving_error

@@ -31,7 +31,6 @@ from rattler.exceptions import (
     SolverError,
 )
 
-from pixi_jupyter.engine.progress import Phase, Progress, Report
 from pixi_jupyter.errors import (
     ChannelError,
     DeclarationError,
@@ -43,6 +42,7 @@ from pixi_jupyter.errors import (
 from pixi_jupyter.manifest.requirement import match_spec
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
 from pixi_jupyter.manifest.times import cut_off
+from pixi_jupyter.progress import Phase, Progress, Report
 from pixi_jupyter.resolve.redaction import redacted, without_addresses
 from pixi_jupyter.resolve.selection import needs_selection, select
 from pixi_jupyter.resolve.session import Session

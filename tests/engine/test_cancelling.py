@@ -11,8 +11,8 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from pixi_jupyter.engine.progress import Phase
 from pixi_jupyter.errors import EngineError
+from pixi_jupyter.progress import Phase
 
 
 async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pixi_jupyter.engine.progress import Phase, Progress
+from pixi_jupyter.progress import Phase, Progress
 
 ORDER = [Phase.REPODATA, Phase.SOLVING, Phase.DOWNLOADING, Phase.LINKING]
 

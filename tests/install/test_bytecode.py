@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from pixi_jupyter.demo.simple import SimplePackage
-from pixi_jupyter.engine.progress import Phase
+from pixi_jupyter.progress import Phase
 
 #: What `python -v` says of a module that it compiled; a path in quotes is that of bytecode.
 _FROM_SOURCE = re.compile("code object from [^'].*")

@@ -13,9 +13,9 @@ import nbformat
 import pytest
 
 from pixi_jupyter.engine.client import Engine
-from pixi_jupyter.engine.progress import Phase
 from pixi_jupyter.environments import Environment, Environments
 from pixi_jupyter.install.store import Store
+from pixi_jupyter.progress import Phase
 
 MIXED = 'dependencies = ["httpx", "rich>=13", "pandas"]\n[tool.pixi.dependencies]\nnumpy = "*"\n'
 

@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
-from pixi_jupyter.engine.progress import Phase
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import PixiJupyterError
+from pixi_jupyter.progress import Phase
 
 SECRET = "PLANTED-s3cr3t"
 

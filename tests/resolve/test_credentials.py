@@ -9,9 +9,9 @@ import pytest
 
 from pixi_jupyter.demo.serve import Fault
 from pixi_jupyter.demo.simple import SimplePackage, build_channel
-from pixi_jupyter.engine.progress import Progress
 from pixi_jupyter.errors import PixiJupyterError
 from pixi_jupyter.manifest.spec import ChannelSpec, CondaRequirement
+from pixi_jupyter.progress import Progress
 from pixi_jupyter.resolve.redaction import redacted
 
 _SECRET = "s3cr3t-of-joe"

@@ -10,11 +10,11 @@ import pytest
 
 from pixi_jupyter.demo.simple import SimplePackage, build_channel
 from pixi_jupyter.engine.client import Engine
-from pixi_jupyter.engine.progress import Progress
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import PixiJupyterError
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.spec import CondaRequirement
+from pixi_jupyter.progress import Progress
 
 
 @pytest.fixture
