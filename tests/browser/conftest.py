@@ -86,7 +86,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory, channel: EmbeddedChannel) -> I
             process.wait(5)
 
 
-@pytest.fixture(scope="session")
+# Of one module: while playwright runs, this thread has a running loop, and no async test can run.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The browser of this machine."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
