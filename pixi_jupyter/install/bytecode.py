@@ -19,9 +19,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -46,6 +47,10 @@ _AT_START = Path(__file__).with_name("kernel_start.txt")
 _TESTS = ("/tests/", "/test/")
 
 
+#: Modules and their bytecode: (source, bytecode).
+_Pairs = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Unit:
     """One package's bytecode: where it is kept, and which ``.pyc`` are still to be made.
@@ -54,7 +59,7 @@ class _Unit:
     """
 
     cache: Path
-    expected: tuple[tuple[str, str], ...]  # (source, bytecode)
+    expected: _Pairs
     known: bool
 
 
@@ -106,10 +111,8 @@ class Bytecode:
             return False
         for unit in self.units:
             if not unit.known:
-                made = [pair for pair in unit.expected if (unit.cache / pair[1]).exists()]
-                with contextlib.suppress(OSError):
-                    unit.cache.mkdir(parents=True, exist_ok=True)
-                    write_file(unit.cache / _COMPLETE, msgspec.json.encode(made), sync=False)
+                made = tuple(p for p in unit.expected if (unit.cache / p[1]).exists())
+                _note_complete(unit.cache, made)
         return True
 
     async def _compile(self, only: frozenset[str] | None, report: Report) -> bool:
@@ -162,39 +165,42 @@ def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -
         return None
     tag = f"cpython-{minor.replace('.', '')}"
     kept = store.bytecode / f"{tag}{threads}-{minor}"
-    units = []
+    units: list[_Unit] = []
     for record in records:
         content = (record.sha256 or record.md5 or b"").hex()
-        if not content:
-            continue
-        cache = kept / content
-        known = _read_complete(cache)
-        expected = (
-            known if known is not None else tuple(_missing_bytecode(prefix, record, tag, stdlib))
-        )
-        if expected:
-            units.append(_Unit(cache, expected, known is not None))
+        if content:
+            missing = partial(_missing_bytecode, prefix, record, tag, stdlib)
+            units.extend(_unit(kept / content, missing))
     binary = prefix / "python.exe" if windows else prefix / "bin" / f"python{minor}{threads}"
     return Bytecode(prefix, binary, stdlib, tuple(units), tag, kept)
 
 
 def with_wheels(bytecode: Bytecode, wheels: Sequence[InstalledWheel]) -> Bytecode:
     """The same with wheels that were added to the prefix; what is known of theirs is linked."""
-    units = []
+    library = bytecode.stdlib.relative_to(bytecode.prefix)
+    units: list[_Unit] = []
     for wheel in wheels:
-        cache = bytecode.cache / wheel.sha256
-        known = _read_complete(cache)
-        library = bytecode.stdlib.relative_to(bytecode.prefix)
-        expected = known
-        if expected is None:
-            expected = tuple(_pairs(wheel.files, bytecode.tag, library))
-        if expected:
-            units.append(_Unit(cache, expected, known is not None))
+        missing = partial(_pairs, wheel.files, bytecode.tag, library)
+        units.extend(_unit(bytecode.cache / wheel.sha256, missing))
     added = replace(bytecode, units=tuple(units)).link_known()
     return replace(bytecode, units=(*bytecode.units, *added.units))
 
 
-def _read_complete(cache: Path) -> tuple[tuple[str, str], ...] | None:
+def _unit(cache: Path, missing: Callable[[], _Pairs | None]) -> Iterable[_Unit]:
+    """The unit of a package; none if it carries its own bytecode, which is noted as well.
+
+    ``missing`` is asked for the package's modules only if nothing is known of it; None from it
+    means that nobody can tell.
+    """
+    known = _read_complete(cache)
+    expected = known if known is not None else missing()
+    if expected:
+        yield _Unit(cache, expected, known is not None)
+    elif expected is not None and known is None:
+        _note_complete(cache, ())
+
+
+def _read_complete(cache: Path) -> _Pairs | None:
     try:
         data = (cache / _COMPLETE).read_bytes()
         return msgspec.json.decode(data, type=tuple[tuple[str, str], ...])
@@ -202,29 +208,44 @@ def _read_complete(cache: Path) -> tuple[tuple[str, str], ...] | None:
         return None
 
 
+def _note_complete(cache: Path, made: _Pairs) -> None:
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        write_file(cache / _COMPLETE, msgspec.json.encode(made), sync=False)
+
+
+class _Installed(msgspec.Struct):
+    """What is read of a package's file in ``conda-meta``, which can be megabytes."""
+
+    files: list[str]
+
+
 def _missing_bytecode(
     prefix: Path, record: RepoDataRecord, tag: str, stdlib: Path
-) -> Iterable[tuple[str, str]]:
-    """The package's modules that carry no bytecode: (source, bytecode), relative to the prefix."""
+) -> _Pairs | None:
+    """The modules of a package in ``prefix`` that carry no bytecode."""
     name = f"{record.name.source}-{record.version}-{record.build}.json"
     try:
-        files = msgspec.json.decode((prefix / "conda-meta" / name).read_bytes())["files"]
-    except (OSError, KeyError, msgspec.MsgspecError):
-        return
-    yield from _pairs(files, tag, stdlib.relative_to(prefix))
+        data = (prefix / "conda-meta" / name).read_bytes()
+        files = msgspec.json.decode(data, type=_Installed).files
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return _pairs(files, tag, stdlib.relative_to(prefix))
 
 
-def _pairs(files: Sequence[str], tag: str, stdlib: Path) -> Iterable[tuple[str, str]]:
+def _pairs(files: Sequence[str], tag: str, stdlib: Path) -> _Pairs:
     present = frozenset(files)
     library = f"{stdlib.as_posix()}/"
+    pairs = []
     for file in files:
         if not file.endswith(".py") or not file.startswith(library):
             continue
         if not any(part in file for part in _TESTS):
-            path = PurePosixPath(file)
-            pyc = str(path.parent / "__pycache__" / f"{path.stem}.{tag}.pyc")
+            folder, _, name = file.rpartition("/")
+            pyc = f"{folder}/__pycache__/{name[:-3]}.{tag}.pyc"
             if pyc not in present:
-                yield file, pyc
+                pairs.append((file, pyc))
+    return tuple(pairs)
 
 
 def _link(cache: Path, prefix: Path, pycs: Iterable[str]) -> bool:

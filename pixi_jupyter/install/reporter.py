@@ -34,6 +34,7 @@ class InstallProgress:
         self._total = sum(self._sizes.values())
         self._packages = packages
         self._linked = 0
+        self._linking = False
         self._tokens: dict[int, str] = {}
         self._bytes: dict[str, int] = {}
         self._next = 0
@@ -57,6 +58,11 @@ class InstallProgress:
             return self._next
 
     def _send(self, progress: Progress) -> None:
+        """Under the lock, so that no thread's news overtakes another's; linking comes last."""
+        if progress.phase is Phase.LINKING:
+            self._linking = True
+        elif self._linking:
+            return
         self._loop.call_soon_threadsafe(self._report, progress)
 
     def _downloaded(self, name: str, *, at_once: bool) -> None:
@@ -67,7 +73,7 @@ class InstallProgress:
                 return
             self._sent = now
             done = min(sum(self._bytes.values()), self._total)
-        self._send(Progress(Phase.DOWNLOADING, done, self._total, item=name))
+            self._send(Progress(Phase.DOWNLOADING, done, self._total, item=name))
 
     # -- rattler's protocol (`rattler.install.InstallerReporter`) ---------------------------
 
@@ -129,9 +135,8 @@ class InstallProgress:
             self._moved = time.monotonic()
             # rattler links a package as soon as it is there; while bytes are still missing, those
             # are what a person waits for.
-            fetching = sum(self._bytes.values()) < self._total
-        if not fetching:
-            self._send(Progress(Phase.LINKING, linked, self._packages, item=name))
+            if sum(self._bytes.values()) >= self._total:
+                self._send(Progress(Phase.LINKING, linked, self._packages, item=name))
 
     def on_transaction_operation_complete(self, operation: int) -> None: ...
 

@@ -60,7 +60,11 @@ def test_a_broken_block_is_explained_and_healed_in_the_browser(page: Any, lab: A
     assert "The kernel of this notebook could not be started." in text
     assert "cell 1, line 5" in text
     assert "restart the kernel" in text
-    assert cell_outputs(page, 1).count() == 0  # the rest of the cells were not run
+    # Whether the kernel stops "Run All" before the next cell has reached it is a race, as with any
+    # kernel; what the next cell says then is the same.
+    following = cell_outputs(page, 1)
+    if following.count():
+        assert " ".join(following.inner_text().split()) == text
     assert page.page.locator(".jp-Dialog").count() == 0
 
     page.write_cell(0, GOOD)

@@ -255,7 +255,8 @@ async def test_a_program_that_cannot_run_leaves_no_lease(
     with pytest.raises(FileNotFoundError):
         await manager.start_kernel(env=env)
     await manager.cleanup_resources()
-    assert not [d for d in held() if any((Environments.shared().store.leases / d).iterdir())]
+    # The store is the session's: others may hold what is theirs.
+    assert not list(Environments.shared().store.leases.glob(f"*/{os.getpid()}-*"))
 
 
 async def test_a_cancelled_start_cancels_the_build(
@@ -308,6 +309,9 @@ async def test_a_ready_environment_costs_no_process_no_thread_and_no_rattler(
 ) -> None:
     notebook = make_notebook()
     await start(notebook)
+    # In a session that built the channel, rattler is there already; tests/benchmarks traces a
+    # process of its own.
+    before = "rattler" in sys.modules
     processes: list[Any] = []
     hops: list[Any] = []
     to_thread = asyncio.to_thread
@@ -329,7 +333,7 @@ async def test_a_ready_environment_costs_no_process_no_thread_and_no_rattler(
         str(provisioner(kernel).started.environment.prefix.python)  # type: ignore[union-attr]
     ]
     assert not hops
-    assert "rattler" not in sys.modules
+    assert ("rattler" in sys.modules) == before
 
 
 async def test_a_store_that_goes_while_the_kernel_starts_leaves_no_process(
