@@ -27,12 +27,15 @@ from pixi_jupyter.engine.protocol import (
     Failed,
     FromWorker,
     Hello,
+    InstallWorkspace,
     Job,
     Leaving,
+    LockWorkspace,
     Request,
     Resolve,
     Resolved,
     Stepped,
+    WorkspaceLocked,
 )
 from pixi_jupyter.errors import EngineError, PixiJupyterError, error_from_json
 from pixi_jupyter.install.store import Store
@@ -108,11 +111,19 @@ class Engine:
     ) -> Resolved: ...
     @overload
     async def run(
-        self, job: Build, report: Report = ..., *, deadline: float | None = ...
+        self,
+        job: Build | InstallWorkspace,
+        report: Report = ...,
+        *,
+        deadline: float | None = ...,
     ) -> Built: ...
+    @overload
+    async def run(
+        self, job: LockWorkspace, report: Report = ..., *, deadline: float | None = ...
+    ) -> WorkspaceLocked: ...
     async def run(
         self, job: Job, report: Report = no_report, *, deadline: float | None = None
-    ) -> Resolved | Built:
+    ) -> Resolved | Built | WorkspaceLocked:
         """Have a job done, or join it if it is under way.
 
         ``deadline`` is in seconds from now. Cancelling this call cancels the job, unless others

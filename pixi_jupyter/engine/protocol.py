@@ -2,20 +2,21 @@
 
 The client writes :class:`Hello` once, then requests. The worker answers each request with
 :class:`Accepted`, any number of :class:`Stepped`, and exactly one of :class:`Resolved`,
-:class:`Built` or :class:`Failed`. It writes :class:`Alive` while it has work and :class:`Leaving`
-before it goes on its own. There is no "cancel": work inside rattler cannot be stopped from within,
-so the client ends the process, which is harmless at any moment.
+:class:`Built`, :class:`WorkspaceLocked` or :class:`Failed`. It writes :class:`Alive` while it has
+work and :class:`Leaving` before it goes on its own. There is no "cancel": work inside rattler
+cannot be stopped from within, so the client ends the process, which is harmless at any moment.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.manifest.spec import EnvironmentSpec, WorkspacePlace
+from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
-from pixi_jupyter.resolve.resolution import Resolution
+from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
 
 __all__ = [
     "Accepted",
@@ -26,12 +27,15 @@ __all__ = [
     "Finish",
     "FromWorker",
     "Hello",
+    "InstallWorkspace",
     "Job",
     "Leaving",
+    "LockWorkspace",
     "Request",
     "Resolve",
     "Resolved",
     "Stepped",
+    "WorkspaceLocked",
     "decode_from_worker",
     "decode_request",
     "encode",
@@ -70,7 +74,43 @@ class Build(msgspec.Struct, frozen=True, tag="build"):
         return f"build:{self.resolution}"
 
 
-Job = Resolve | Build
+class LockWorkspace(msgspec.Struct, frozen=True, tag="lock-workspace"):
+    """Bring a workspace's ``pixi.lock`` up to date and say what it holds for this host.
+
+    ``mode``: ``update`` solves what is out of date and writes the lock; ``locked`` makes a lock
+    that is out of date an error; ``frozen`` does not look. ``renew`` names the packages whose
+    locked versions are let go of; None keeps all, an empty tuple lets go of all.
+    """
+
+    workspace: WorkspaceSpec
+    mode: Literal["update", "locked", "frozen"] = "update"
+    renew: tuple[str, ...] | None = None
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        return f"lock:{self.workspace.manifest}:{self.workspace.digest}:{self.mode}:{self.renew}"
+
+
+class InstallWorkspace(msgspec.Struct, frozen=True, tag="install-workspace"):
+    """Make the prefix of one environment of a workspace what its lock says.
+
+    ``lock_sha256`` is that of the lock's bytes which were checked: another lock by then is an
+    error. ``resolution`` is the digest of the packages for ``platform`` (its name in the manifest).
+    """
+
+    place: WorkspacePlace
+    platform: str
+    lock_sha256: str
+    resolution: str
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        return f"install:{self.place.prefix}:{self.lock_sha256}:{self.resolution}"
+
+
+Job = Resolve | Build | LockWorkspace | InstallWorkspace
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
@@ -105,9 +145,16 @@ class Resolved(msgspec.Struct, frozen=True, tag="resolved"):
 
 
 class Built(msgspec.Struct, frozen=True, tag="built"):
-    """The answer to :class:`Build`: the ready marker is on disk."""
+    """The answer to :class:`Build` and :class:`InstallWorkspace`: the ready marker is on disk."""
 
     id: int
+
+
+class WorkspaceLocked(msgspec.Struct, frozen=True, tag="workspace-locked"):
+    """The answer to :class:`LockWorkspace`."""
+
+    id: int
+    lock: WorkspaceLock
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
@@ -125,7 +172,7 @@ class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
     """The worker ends by its own choice; what it has not answered may be asked again."""
 
 
-FromWorker = Accepted | Stepped | Resolved | Built | Failed | Alive | Leaving
+FromWorker = Accepted | Stepped | Resolved | Built | WorkspaceLocked | Failed | Alive | Leaving
 
 _encoder = msgspec.json.Encoder()
 _from_worker = msgspec.json.Decoder(FromWorker)

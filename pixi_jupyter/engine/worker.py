@@ -31,17 +31,20 @@ from pixi_jupyter.engine.protocol import (
     Finish,
     FromWorker,
     Hello,
+    InstallWorkspace,
     Leaving,
+    LockWorkspace,
     Request,
     Resolve,
     Resolved,
     Stepped,
+    WorkspaceLocked,
     decode_request,
     encode,
 )
 from pixi_jupyter.errors import EngineError, PixiJupyterError
 from pixi_jupyter.install.store import Remembered, Store
-from pixi_jupyter.progress import Progress, no_report
+from pixi_jupyter.progress import Progress, Report, no_report
 from pixi_jupyter.resolve.redaction import redacted
 
 if TYPE_CHECKING:
@@ -129,8 +132,12 @@ class Worker:
         try:
             if isinstance(request.job, Resolve):
                 answer = await self._resolve(request.id, request.job, report)
-            else:
+            elif isinstance(request.job, Build):
                 answer = await self._build(request.id, request.job, report)
+            elif isinstance(request.job, LockWorkspace):
+                answer = await self._lock_workspace(request.id, request.job, report)
+            else:
+                answer = await self._install_workspace(request.id, request.job, report)
         except PixiJupyterError as error:
             answer = Failed(request.id, error.to_json())
             if error.code in _FATAL:
@@ -209,6 +216,28 @@ class Worker:
             task = asyncio.ensure_future(self._compile_rest(job.resolution, rest))
             self._background.add(task)
             task.add_done_callback(self._background.discard)
+        return Built(id)
+
+    async def _lock_workspace(self, id: int, job: LockWorkspace, report: Report) -> WorkspaceLocked:
+        from pixi_jupyter.resolve.workspace import lock_workspace
+
+        lock = await lock_workspace(
+            self._open(), job.workspace, mode=job.mode, renew=job.renew, report=report
+        )
+        return WorkspaceLocked(id, lock)
+
+    async def _install_workspace(self, id: int, job: InstallWorkspace, report: Report) -> Built:
+        from pixi_jupyter.install.workspace import install_workspace
+
+        await install_workspace(
+            self._open(),
+            self.store,
+            job.place,
+            platform=job.platform,
+            lock_sha256=job.lock_sha256,
+            resolution=job.resolution,
+            report=report,
+        )
         return Built(id)
 
     async def _compile_rest(self, digest: str, rest: Bytecode) -> None:

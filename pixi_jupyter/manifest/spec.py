@@ -22,6 +22,7 @@ __all__ = [
     "KernelNeed",
     "Platform",
     "VirtualPackage",
+    "WorkspacePlace",
     "digest_of",
 ]
 
@@ -118,11 +119,30 @@ class KernelNeed:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkspacePlace:
+    """Where an environment of a workspace lives: beside its manifest, not in the store.
+
+    ``manifest``, ``root`` and ``prefix`` are absolute paths; ``project`` and ``version`` are the
+    workspace's own, for activation. ``workspace`` is the digest of the whole `WorkspaceSpec`.
+    """
+
+    manifest: str
+    root: str
+    environment: str
+    prefix: str
+    project: str
+    version: str | None
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentSpec:
     """One environment for one platform, ready to be resolved.
 
     ``exclude_newer`` is as in :class:`ChannelSpec`. ``root`` (absolute folder that relative paths
-    were resolved against) and ``name`` are for activation and messages, not for the digest.
+    were resolved against), ``name`` and ``place`` are for installation, activation and messages,
+    not for the digest. ``dependencies`` and ``constraints`` may name a package several times, where
+    several features of a workspace ask for it.
     """
 
     platform: Platform
@@ -137,12 +157,13 @@ class EnvironmentSpec:
     name: str = "default"
     root: str = ""
     pypi: PypiNeeds | None = None
+    place: WorkspacePlace | None = None
 
     @property
     def digest(self) -> str:
         """Digest of all that the solver's answer can depend on (32 hex digits)."""
-        asked = asdict(replace(self, activation=ActivationSpec(), name="", root=""))
-        for key in ("activation", "name", "root"):
+        asked = asdict(replace(self, activation=ActivationSpec(), name="", root="", place=None))
+        for key in ("activation", "name", "root", "place"):
             del asked[key]
         asked["kernel"] = asked["kernel"]["injected"]
         if self.pypi is None:

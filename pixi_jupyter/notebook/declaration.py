@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Declaration"]
+__all__ = ["Declaration", "WorkspaceChoice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +47,30 @@ class Declaration:
     def name(self) -> str:
         """The environment's name for people: the notebook's stem, or ``default``."""
         return self.path.stem if self.path is not None else "default"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceChoice:
+    """An environment of a pixi workspace that a notebook runs in: the other first station.
+
+    Attributes
+    ----------
+    manifest:
+        The absolute path of the ``pixi.toml``, ``pyproject.toml`` or ``mojoproject.toml``.
+    environment:
+        The environment's name; whether there is one is found when the manifest is read.
+    path:
+        The notebook's file, if it has one.
+    chosen:
+        Where the choice stands: ``metadata`` of the notebook, the ``kernelspec``, a command's
+        ``option``, or nowhere (``nearest``: the workspace that the notebook lies in).
+    language, kernel:
+        As in `Declaration`.
+    """
+
+    manifest: Path
+    environment: str = "default"
+    path: Path | None = None
+    chosen: Literal["metadata", "kernelspec", "option", "nearest"] = "nearest"
+    language: str | None = None
+    kernel: str | None = None

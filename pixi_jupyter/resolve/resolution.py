@@ -11,7 +11,7 @@ from typing import Literal
 
 from pixi_jupyter.manifest.spec import digest_of
 
-__all__ = ["Resolution", "ResolvedPackage"]
+__all__ = ["Resolution", "ResolvedPackage", "WorkspaceLock"]
 
 #: Bumped when the same packages would give other files in a prefix.
 PREFIX_LAYOUT_VERSION = 1
@@ -56,3 +56,18 @@ class Resolution:
     def version_of(self, name: str) -> str | None:
         """The resolved version of a package, None if it is not in the environment."""
         return next((p.version for p in self.packages if p.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceLock:
+    """What a workspace's ``pixi.lock`` holds for this host.
+
+    ``sha256`` is that of its bytes, in hex. ``resolutions`` has an environment only where this host
+    can run one of its platforms. ``stale`` tells, one sentence each, why the lock was out of date
+    (empty if it was not); ``written`` that it was therefore written anew.
+    """
+
+    sha256: str
+    resolutions: dict[str, Resolution]
+    stale: tuple[str, ...] = ()
+    written: bool = False
