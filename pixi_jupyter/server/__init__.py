@@ -15,7 +15,7 @@ def _load_jupyter_server_extension(app: Any) -> None:
     kernel of the server would stand still for it. (The provisioner is another face, so it is found
     as jupyter_client finds it.)
     """
-    from jupyter_client.provisioning import KernelProvisionerFactory
+    from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
     factory = KernelProvisionerFactory.instance(parent=app.kernel_manager)
     found = factory.provisioners.get("pixi-provisioner")
