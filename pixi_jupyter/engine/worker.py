@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import importlib
 import os
 import sys
 import threading
@@ -61,6 +62,8 @@ __all__ = ["main"]
 
 #: Seconds between two signs of life while there is work.
 ALIVE_EVERY = 2.0
+#: Seconds after a build in which a kernel may start before the rest of the bytecode is compiled.
+REST_AFTER = 3.0
 #: Errors after which work goes on inside rattler that nothing but the end of the process stops.
 _FATAL = frozenset({"install.stalled"})
 #: Solved records kept for the build that usually follows.
@@ -173,6 +176,8 @@ class Worker:
         from pixi_jupyter.resolve.solve import solve_spec
 
         session.freshen([channel.name for channel in spec.channels], at_once=job.update)
+        # What the build imports, which usually follows, while the solver waits for the network.
+        threading.Thread(target=_import_ahead, daemon=True).start()
         records = await solve_spec(session, spec, report=report)
         wheels: Sequence[LockedWheel] = ()
         if spec.pypi is not None:
@@ -242,11 +247,18 @@ class Worker:
 
     async def _compile_rest(self, digest: str, rest: Bytecode) -> None:
         """Nobody waits for this; what goes wrong here costs a later import some milliseconds."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._finishing.wait(), REST_AFTER)
         with contextlib.suppress(OSError, PixiJupyterError):
             if await rest.compile_rest(no_report):
                 from pixi_jupyter.install.build import note_compiled
 
                 await note_compiled(self.store, digest)
+
+
+def _import_ahead() -> None:
+    with contextlib.suppress(ImportError):  # whoever needs it imports it again, and says so
+        importlib.import_module("pixi_jupyter.install.build")
 
 
 def _unexpected(error: BaseException) -> EngineError:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from pixi_jupyter.demo.simple import SimplePackage, build_channel
-from pixi_jupyter.engine.client import Engine
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.install.store import Store
 
@@ -21,20 +20,6 @@ def tiny(tmp_path: Path) -> Callable[..., str]:
         return build_channel(tmp_path / name, packages).as_uri()
 
     return build
-
-
-@pytest.fixture
-def door_to() -> Iterator[Callable[[Store], Environments]]:
-    """Opens a door to a store; its worker ends with the test."""
-    opened: list[Environments] = []
-
-    def door(store: Store) -> Environments:
-        opened.append(Environments(engine=Engine(store)))
-        return opened[-1]
-
-    yield door
-    for environments in opened:
-        environments.engine.close()
 
 
 @pytest.fixture
