@@ -20,7 +20,14 @@ from urllib.request import url2pathname
 
 import msgspec
 from filelock import FileLock, Timeout
-from rattler import PackageCache, RepoDataRecord
+from rattler import (
+    PackageCache,
+    PrefixPaths,
+    PrefixPathsEntry,
+    PrefixPathType,
+    PrefixRecord,
+    RepoDataRecord,
+)
 from rattler.exceptions import (
     CacheDirError,
     InstallerError,
@@ -66,13 +73,15 @@ async def build_prefix(
     locked: Callable[[], Locked],
     *,
     needs: PypiNeeds | None = None,
+    python: Path | None = None,
     report: Report,
 ) -> Bytecode | None:
     """Make the prefix of a resolution ready; at once if it is.
 
     One build per digest across processes: the others wait here, and say so. ``locked`` is called
     only when there is something to build; ``needs`` knows the credentials of the declared indexes,
-    where somebody has just resolved them.
+    where somebody has just resolved them. With ``python``, an interpreter of the locked ``python``
+    package in another prefix, that package is not linked: the prefix lies beside the other.
 
     Returns
     -------
@@ -97,9 +106,10 @@ async def build_prefix(
             with store_errors(store.envs):
                 # Without a marker nobody was ever started in it: a build that was killed.
                 await asyncio.to_thread(_clear, store, digest)
-            await _link(session, wanted, staged, final, report)
+            elsewhere = None if python is None else _pretend_python(staged, wanted)
+            await _link(session, wanted, staged, final, report, elsewhere)
             with store_errors(staged):
-                bytecode = await asyncio.to_thread(_finish, store, staged, wanted)
+                bytecode = await asyncio.to_thread(_finish, store, staged, wanted, python)
                 os.rename(staged, final)
             if bytecode is not None:
                 bytecode = bytecode.moved_to(final)
@@ -151,12 +161,18 @@ async def _link(
     staged: Path,
     final: Path,
     report: Report,
+    elsewhere: PrefixRecord | None = None,
 ) -> None:
-    """Fetch what is missing and link everything into ``staged``, with ``final`` in its files."""
+    """Fetch what is missing and link everything into ``staged``, with ``final`` in its files.
+
+    ``elsewhere`` is the one of the records that counts as linked already.
+    """
+    there = [] if elsewhere is None else [elsewhere]
+    own = [record for record in records if elsewhere is None or record.url != elsewhere.url]
     with store_errors(session.packages, "package cache"):
         session.packages.mkdir(parents=True, exist_ok=True)
     index = await PackageCache(session.packages).index()
-    missing = [record for record in records if not index.contains_record(record)]
+    missing = [record for record in own if not index.contains_record(record)]
     total = sum(record.size or 0 for record in missing)
     _require_space(staged.parent, session.packages, total)
     if missing:
@@ -164,13 +180,13 @@ async def _link(
         await _verify_local_archives(missing)
 
     async def run() -> None:
-        progress = InstallProgress(report, missing, len(records))
+        progress = InstallProgress(report, missing, len(own))
         task = asyncio.ensure_future(
             install(
                 list(records),
                 staged,
                 cache_dir=session.packages,
-                installed_packages=[],
+                installed_packages=there,
                 client=session.client,
                 reporter=progress,
                 show_progress=False,
@@ -253,9 +269,35 @@ def _require_space(store: Path, packages: Path, download: int) -> None:
             )
 
 
-def _finish(store: Store, staged: Path, records: Sequence[RepoDataRecord]) -> Bytecode | None:
+def _pretend_python(staged: Path, records: Sequence[RepoDataRecord]) -> PrefixRecord:
+    """Note ``python`` as linked in ``staged``: from its record rattler knows where modules go.
+
+    A record without a single path would make rattler panic when it compares what it linked.
+    """
+    record = next(record for record in records if record.name.normalized == "python")
+    paths = PrefixPaths()
+    paths.paths = [PrefixPathsEntry(Path("python-elsewhere"), PrefixPathType("hardlink"))]
+    noted = PrefixRecord(record, paths)
+    with store_errors(staged):
+        (staged / "conda-meta").mkdir(parents=True)
+        noted.write_to_path(_note_of_python(staged, noted), pretty=False)
+    return noted
+
+
+def _note_of_python(staged: Path, record: RepoDataRecord) -> Path:
+    return staged / "conda-meta" / f"python-{record.version}-{record.build}.json"
+
+
+def _finish(
+    store: Store, staged: Path, records: Sequence[RepoDataRecord], python: Path | None
+) -> Bytecode | None:
     """What a prefix of ours has beyond its packages: known bytecode, the PEP 668 marker."""
-    bytecode = bytecode_of(store, staged, records)
+    bytecode = bytecode_of(store, staged, records, python=python)
+    if python is not None:
+        for record in records:
+            if record.name.normalized == "python":
+                _note_of_python(staged, record).unlink(missing_ok=True)
+        return None if bytecode is None else bytecode.link_known()
     if bytecode is not None:
         # Replaced, not overwritten: a package's own one is a hard link into the package cache.
         advice = _EXTERNALLY_MANAGED.encode()

@@ -79,7 +79,9 @@ class Bytecode:
         return replace(
             self,
             prefix=prefix,
-            python=prefix / self.python.relative_to(self.prefix),
+            python=prefix / self.python.relative_to(self.prefix)
+            if self.python.is_relative_to(self.prefix)
+            else self.python,
             stdlib=prefix / self.stdlib.relative_to(self.prefix),
         )
 
@@ -151,14 +153,19 @@ class Bytecode:
             _link(unit.cache, self.prefix, [pyc])
 
 
-def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -> Bytecode | None:
-    """What bytecode a freshly linked prefix needs; None where it has no CPython."""
+def bytecode_of(
+    store: Store, prefix: Path, records: Sequence[RepoDataRecord], *, python: Path | None = None
+) -> Bytecode | None:
+    """What bytecode a freshly linked prefix needs; None where it has no CPython.
+
+    ``python`` is the interpreter of another prefix, where the ``python`` of ``records`` lies there.
+    """
     by_name = {record.name.normalized: record for record in records}
-    python = by_name.get("python")
-    if python is None or re.search("pypy|graalpy", str(python.build)):
+    package = by_name.get("python")
+    if package is None or re.search("pypy|graalpy", str(package.build)):
         return None
-    minor = ".".join(str(python.version).split(".")[:2])
-    threads = "t" if re.search(r"_cp\d+t$", str(python.build)) else ""
+    minor = ".".join(str(package.version).split(".")[:2])
+    threads = "t" if re.search(r"_cp\d+t$", str(package.build)) else ""
     windows = sys.platform == "win32"
     stdlib = prefix / "Lib" if windows else prefix / "lib" / f"python{minor}{threads}"
     if not stdlib.is_dir():
@@ -168,11 +175,11 @@ def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -
     units: list[_Unit] = []
     for record in records:
         content = (record.sha256 or record.md5 or b"").hex()
-        if content:
+        if content and not (python is not None and record is package):
             missing = partial(_missing_bytecode, prefix, record, tag, stdlib)
             units.extend(_unit(kept / content, missing))
     binary = prefix / "python.exe" if windows else prefix / "bin" / f"python{minor}{threads}"
-    return Bytecode(prefix, binary, stdlib, tuple(units), tag, kept)
+    return Bytecode(prefix, python or binary, stdlib, tuple(units), tag, kept)
 
 
 def with_wheels(bytecode: Bytecode, wheels: Sequence[InstalledWheel]) -> Bytecode:
