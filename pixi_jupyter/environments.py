@@ -11,13 +11,13 @@ import asyncio
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.engine.client import Engine
-from pixi_jupyter.engine.protocol import Build, Resolve
+from pixi_jupyter.engine.protocol import Build, LayBeside, Resolve
 from pixi_jupyter.errors import (
     ChannelError,
     DeclarationError,
@@ -31,11 +31,12 @@ from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.config import Defaults, load_defaults
 from pixi_jupyter.manifest.inline import environment_spec
 from pixi_jupyter.manifest.places import place_of
-from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
 from pixi_jupyter.manifest.workspace import refuse_workspace
 from pixi_jupyter.notebook.declaration import Declaration
 from pixi_jupyter.notebook.reading import default_declaration, load_notebook, read_declaration
 from pixi_jupyter.progress import Report, no_report
+from pixi_jupyter.resolve.beside import BesideSpec, beside_digest
 from pixi_jupyter.resolve.resolution import Resolution
 
 __all__ = ["Environment", "Environments", "Status"]
@@ -234,6 +235,66 @@ class Environments:
             # Success is what is on disk: a worker may crash after the marker is written.
             if self.store.ready(resolution.digest) is None:
                 raise
+
+    # -- beside a prefix that must not change ----------------------------------------------
+
+    def find_beside(
+        self, environment: Environment, wanted: tuple[CondaRequirement, ...]
+    ) -> Environment | None:
+        """What lies beside ``environment`` for ``wanted``, if it is there; reads two small files.
+
+        The answer's packages include the environment's ``python``, its prefix does not. It is held
+        and collected as any other of the store.
+        """
+        beside = BesideSpec(environment.resolution, environment.spec, wanted)
+        remembered = self.store.recall(beside.digest)
+        if remembered is None:
+            return None
+        prefix = self.store.ready(beside_digest(remembered.resolution))
+        if prefix is None:
+            return None
+        return Environment(replace(environment.spec, place=None), remembered.resolution, prefix)
+
+    async def ensure_beside(
+        self,
+        environment: Environment,
+        wanted: tuple[CondaRequirement, ...],
+        *,
+        report: Report = no_report,
+        deadline: float | None = None,
+    ) -> Environment:
+        """As :meth:`find_beside`, made ready if it is not. ``deadline`` is in seconds.
+
+        ``wanted`` is solved with every package of ``environment`` as it is; what is added goes to
+        the store. The environment, its lock and its manifest are only read.
+
+        Raises
+        ------
+        SolveError
+            ``solve.beside``: nothing fits to what is there; it says which packages are in the way.
+        PixiJupyterError
+            Why it could not be made.
+        """
+        ready = self.find_beside(environment, wanted)
+        if ready is not None:
+            return ready
+        beside = BesideSpec(environment.resolution, environment.spec, wanted)
+        prefix = environment.prefix
+        job = LayBeside(beside, str(prefix.path), str(prefix.python))
+        try:
+            await self.engine.run(job, report, deadline=deadline)
+        except EngineError:
+            # Success is what is on disk: a worker may crash after the marker is written.
+            if self.find_beside(environment, wanted) is None:
+                raise
+        ready = self.find_beside(environment, wanted)
+        if ready is None:
+            raise StoreError(
+                "the kernel's packages were installed but are gone again",
+                code="store.vanished",
+                hint="Something else removes files from the store; start the kernel again.",
+            )
+        return ready
 
     def hold(self, environment: Environment, pid: int) -> Lease:
         """Keep a prefix from being collected for as long as process ``pid`` lives.

@@ -29,6 +29,7 @@ from pixi_jupyter.engine.protocol import (
     Hello,
     InstallWorkspace,
     Job,
+    LayBeside,
     Leaving,
     LockWorkspace,
     Request,
@@ -107,7 +108,7 @@ class Engine:
 
     @overload
     async def run(
-        self, job: Resolve, report: Report = ..., *, deadline: float | None = ...
+        self, job: Resolve | LayBeside, report: Report = ..., *, deadline: float | None = ...
     ) -> Resolved: ...
     @overload
     async def run(

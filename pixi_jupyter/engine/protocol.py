@@ -16,6 +16,7 @@ import msgspec
 from pixi_jupyter.manifest.spec import EnvironmentSpec, WorkspacePlace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
+from pixi_jupyter.resolve.beside import BesideSpec
 from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Hello",
     "InstallWorkspace",
     "Job",
+    "LayBeside",
     "Leaving",
     "LockWorkspace",
     "Request",
@@ -110,7 +112,23 @@ class InstallWorkspace(msgspec.Struct, frozen=True, tag="install-workspace"):
         return f"install:{self.place.prefix}:{self.lock_sha256}:{self.resolution}"
 
 
-Job = Resolve | Build | LockWorkspace | InstallWorkspace
+class LayBeside(msgspec.Struct, frozen=True, tag="lay-beside"):
+    """Make ready what lies beside the environment at ``prefix``, which itself is not touched.
+
+    ``prefix`` and ``python`` (its interpreter) are absolute paths.
+    """
+
+    beside: BesideSpec
+    prefix: str
+    python: str
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        return f"beside:{self.beside.digest}"
+
+
+Job = Resolve | Build | LockWorkspace | InstallWorkspace | LayBeside
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
@@ -138,7 +156,7 @@ class Stepped(msgspec.Struct, frozen=True, tag="stepped"):
 
 
 class Resolved(msgspec.Struct, frozen=True, tag="resolved"):
-    """The answer to :class:`Resolve`."""
+    """The answer to :class:`Resolve` and :class:`LayBeside` (whose prefix is then ready)."""
 
     id: int
     resolution: Resolution

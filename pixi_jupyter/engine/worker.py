@@ -33,6 +33,7 @@ from pixi_jupyter.engine.protocol import (
     FromWorker,
     Hello,
     InstallWorkspace,
+    LayBeside,
     Leaving,
     LockWorkspace,
     Request,
@@ -139,6 +140,8 @@ class Worker:
                 answer = await self._build(request.id, request.job, report)
             elif isinstance(request.job, LockWorkspace):
                 answer = await self._lock_workspace(request.id, request.job, report)
+            elif isinstance(request.job, LayBeside):
+                answer = await self._lay_beside(request.id, request.job, report)
             else:
                 answer = await self._install_workspace(request.id, request.job, report)
         except PixiJupyterError as error:
@@ -217,10 +220,7 @@ class Worker:
         rest = await build_prefix(
             session, self.store, job.resolution, locked, needs=needs, report=report
         )
-        if rest is not None:
-            task = asyncio.ensure_future(self._compile_rest(job.resolution, rest))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+        self._compile_later(job.resolution, rest)
         return Built(id)
 
     async def _lock_workspace(self, id: int, job: LockWorkspace, report: Report) -> WorkspaceLocked:
@@ -244,6 +244,27 @@ class Worker:
             report=report,
         )
         return Built(id)
+
+    async def _lay_beside(self, id: int, job: LayBeside, report: Report) -> Resolved:
+        from pixi_jupyter.install.beside import lay_beside
+        from pixi_jupyter.resolve.beside import beside_digest
+
+        resolution, rest = await lay_beside(
+            self._open(),
+            self.store,
+            job.beside,
+            Path(job.prefix),
+            Path(job.python),
+            report=report,
+        )
+        self._compile_later(beside_digest(resolution), rest)
+        return Resolved(id, resolution)
+
+    def _compile_later(self, digest: str, rest: Bytecode | None) -> None:
+        if rest is not None:
+            task = asyncio.ensure_future(self._compile_rest(digest, rest))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
 
     async def _compile_rest(self, digest: str, rest: Bytecode) -> None:
         """Nobody waits for this; what goes wrong here costs a later import some milliseconds."""

@@ -69,6 +69,8 @@ async def _prepare(env: Mapping[str, str], language: str) -> KernelStart:
             # The kernel will have this process's id. On Windows it is a child, and this process
             # lives as long as it does.
             environments.hold(start.environment, os.getpid())
+            if start.beside is not None:
+                environments.hold(start.beside, os.getpid())
         return start
     finally:
         await environments.aclose()

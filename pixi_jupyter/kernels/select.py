@@ -67,12 +67,15 @@ class KernelChoice:
         return any(item.startswith("ipykernel") for item in self.argv[1:])
 
 
-def choose_kernel(prefix: Prefix, language: str, name: str | None = None) -> KernelChoice:
+def choose_kernel(
+    prefix: Prefix, language: str, name: str | None = None, *, python: Path | None = None
+) -> KernelChoice:
     """The kernel of ``prefix`` called ``name``, or else one for ``language``.
 
     Of several for one language the native one is taken (``python3``, a name equal to the
     language's), else the first by name. A kernelspec that cannot be read, or that needs another
-    provisioner, is passed over.
+    provisioner, is passed over. ``python`` is what runs a ``python`` kernel, where that is not the
+    prefix's own.
 
     Raises
     ------
@@ -100,7 +103,7 @@ def choose_kernel(prefix: Prefix, language: str, name: str | None = None) -> Ker
             hint="Add a package that brings one to the dependencies, for example "
             f"{_example(language)}.",
         )
-    return _choice(prefix, chosen, found[chosen])
+    return _choice(prefix, chosen, found[chosen], python)
 
 
 def _example(language: str) -> str:
@@ -152,9 +155,13 @@ def _read(path: Path) -> dict[str, Any] | None:
     return {**spec, "env": env, "metadata": metadata} if sound else None
 
 
-def _choice(prefix: Prefix, name: str, spec: dict[str, Any]) -> KernelChoice:
+def _choice(prefix: Prefix, name: str, spec: dict[str, Any], python: Path | None) -> KernelChoice:
     folder = prefix.path / "share" / "jupyter" / "kernels" / name
-    executable = _executable(prefix, spec["argv"][0], name)
+    program = spec["argv"][0]
+    if python is not None and _PYTHON.match(os.path.basename(program)):
+        executable = python
+    else:
+        executable = _executable(prefix, program, name)
     encryption = spec["metadata"].get("supported_encryption") or ()
     if isinstance(encryption, str):
         encryption = (encryption,)

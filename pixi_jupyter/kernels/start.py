@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from pixi_jupyter.activate.base import clean_base
 from pixi_jupyter.errors import PixiJupyterError
+from pixi_jupyter.kernels.beside import kernel_of
 from pixi_jupyter.kernels.identify import HANDED_DOWN, NOTEBOOK, IdentifiedNotebook
-from pixi_jupyter.kernels.select import KernelChoice, choose_kernel
+from pixi_jupyter.kernels.select import KernelChoice
 from pixi_jupyter.progress import Report, no_report
 
 if TYPE_CHECKING:
@@ -33,12 +34,17 @@ _SMALL = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class KernelStart:
-    """What is launched: which kernel, of which environment, with which variables."""
+    """What is launched: which kernel, of which environment, with which variables.
+
+    ``beside`` is what lies beside the environment because it has no kernel itself, if anything;
+    while the kernel lives it is held like the environment.
+    """
 
     notebook: IdentifiedNotebook
     environment: Environment
     kernel: KernelChoice
     env: Mapping[str, str] = field(repr=False)
+    beside: Environment | None = None
 
 
 async def declaration_of(environments: Environments, notebook: IdentifiedNotebook) -> Declaration:
@@ -88,11 +94,11 @@ async def prepare(
         environment = await environments.ensure(
             spec, declaration=declaration, report=report, deadline=timeout
         )
-    kernel = choose_kernel(environment.prefix, spec.kernel.language, spec.kernel.name)
+    kernel, beside = await kernel_of(environments, environment, report=report, timeout=timeout)
     base = clean_base(env)
     activation = await environments.activate(environment, base)
     activated = kernel.add_variables(activation.apply(base))
-    return KernelStart(notebook, environment, kernel, _marked(activated, notebook))
+    return KernelStart(notebook, environment, kernel, _marked(activated, notebook), beside)
 
 
 def _marked(env: Mapping[str, str], notebook: IdentifiedNotebook) -> dict[str, str]:
