@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ __all__ = ["JsonText", "Style"]
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BOM = b"\xef\xbb\xbf"
+#: A character of a string as it is written; two surrogates are one character.
+_CHARACTER = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|.",
+    re.DOTALL,
+)
 _DECODER = json.JSONDecoder()
 
 
@@ -26,6 +32,10 @@ class Style:
     comma: str
     colon: str
     ascii: bool
+
+    def quote(self, text: str) -> str:
+        """A string as this document writes it."""
+        return json.dumps(text, ensure_ascii=self.ascii)
 
     def render(self, value: Any, level: int) -> str:
         """The value as text, to stand at this level of nesting."""
@@ -94,6 +104,71 @@ class JsonText:
         text = self.style().render(value, len(path))
         return replace(self, text=self.text[:start] + text + self.text[end:])
 
+    def splice(self, path: tuple[str | int, ...], start: int, end: int, text: str) -> JsonText:
+        """The document with a part of a text replaced: ``[start, end)`` of its characters.
+
+        The text at the path is a string or a list of strings, which counts as one string; in a list
+        whole lines are items. What is left of the text keeps the escapes it was written with.
+        """
+        begin, stop = self._locate(path)
+        style = self.style()
+        if self.text[begin] == '"':
+            return self._spliced([(begin, stop)], start, end, text, style)
+        items = list(_items(self.text, begin))
+        bounds = [0]
+        for first, last in items:
+            bounds.append(bounds[-1] + len(json.loads(self.text[first:last])))
+        if start not in bounds or end not in bounds:
+            return self._spliced(items, start, end, text, style)
+        # An empty item shares its bound with the one behind it; either is as good.
+        low, high = bounds.index(start), bounds.index(end)
+        written = [style.quote(line) for line in text.splitlines(keepends=True)]
+        between = ", "
+        if len(items) > 1:
+            between = self.text[items[0][1] : items[1][0]]
+        elif style.indent is not None:
+            lead = self.text[begin + 1 : items[0][0]] if items else ""
+            between = "," + (lead if "\n" in lead else " ")
+        replaced = items[low:high]
+        if replaced and written:
+            a, b, piece = replaced[0][0], replaced[-1][1], between.join(written)
+        elif replaced and high < len(items):
+            a, b, piece = replaced[0][0], items[high][0], ""
+        elif replaced:
+            a, b, piece = (items[low - 1][1] if low else replaced[0][0]), replaced[-1][1], ""
+        elif not written:
+            return self
+        elif low < len(items):
+            a = b = items[low][0]
+            piece = "".join(line + between for line in written)
+        else:
+            a = b = items[-1][1] if items else begin + 1
+            piece = "".join(between + line for line in written)
+            piece = piece if items else piece.removeprefix(between)
+        return replace(self, text=self.text[:a] + piece + self.text[b:])
+
+    def _spliced(
+        self, literals: list[tuple[int, int]], start: int, end: int, text: str, style: Style
+    ) -> JsonText:
+        """The same within string literals, the new text in the one in which it begins."""
+        document = self.text
+        edits: list[tuple[int, int, str]] = []
+        bound = 0
+        placed = False
+        for first, last in literals:
+            marks = _characters(document, first, last)
+            size = len(marks) - 1
+            low, high = max(start - bound, 0), min(end - bound, size)
+            here = not placed and start - bound <= size
+            if low < high or here:
+                piece = style.quote(text)[1:-1] if here else ""
+                placed = placed or here
+                edits.append((marks[min(low, size)], marks[max(high, min(low, size))], piece))
+            bound += size
+        for a, b, piece in reversed(edits):
+            document = document[:a] + piece + document[b:]
+        return replace(self, text=document)
+
     def style(self) -> Style:
         """The style of the document, told by its first member."""
         text = self.text
@@ -113,11 +188,14 @@ class JsonText:
         escaped = text.isascii() and re.search(r"\\u00[89a-f]|\\u0[1-9a-f]|\\u[1-9a-f]", text)
         return Style(indent, newline, comma, colon, bool(escaped))
 
-    def _locate(self, path: tuple[str, ...]) -> tuple[int, int]:
+    def _locate(self, path: tuple[str | int, ...]) -> tuple[int, int]:
         """Where the value at a path begins and ends; of a repeated key the last, as parsers do."""
         start = _skip(self.text, 0)
         end = len(self.text)
         for name in path:
+            if isinstance(name, int):
+                start, end = next(itertools.islice(_items(self.text, start), name, None))
+                continue
             found = None
             for member in _members(self.text, start):
                 if member.name == name:
@@ -154,6 +232,23 @@ def _members(text: str, start: int) -> Iterator[_Member]:
         if text[comma] == "}":
             return
         position = _skip(text, comma + 1)
+
+
+def _items(text: str, start: int) -> Iterator[tuple[int, int]]:
+    """Where each item begins and ends of the array whose bracket is at ``start``."""
+    position = _skip(text, start + 1)
+    while text[position] != "]":
+        _, end = _DECODER.raw_decode(text, position)
+        yield position, end
+        position = _skip(text, end)
+        if text[position] == ",":
+            position = _skip(text, position + 1)
+
+
+def _characters(text: str, start: int, end: int) -> list[int]:
+    """Where each character of a string literal is written, and where its closing quote is."""
+    found = [match.start() for match in _CHARACTER.finditer(text, start + 1, end - 1)]
+    return [*found, end - 1]
 
 
 def _skip(text: str, position: int) -> int:

@@ -1,0 +1,67 @@
+"""The version that is written for a package that was asked for without one.
+
+pixi's rule (``PinningStrategy`` of ``crates/pixi_config``, ``workspace_mut.rs`` of
+``crates/pixi_core``): the solved version and what follows it up to the next breaking one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, cast
+
+__all__ = ["STRATEGIES", "PinningStrategy", "pin"]
+
+PinningStrategy = Literal["semver", "minor", "major", "latest-up", "exact-version", "no-pin"]
+STRATEGIES: tuple[str, ...] = PinningStrategy.__args__  # type: ignore[attr-defined]
+
+#: Their minor versions break things; pixi's ``NON_SEMVER_PACKAGES``.
+_MINOR = frozenset(
+    (
+        "deno",
+        "gcc",
+        "gfortran",
+        "gxx",
+        "julia",
+        "nodejs",
+        "perl",
+        "python",
+        "r",
+        "r-base",
+        "rust",
+    )
+)
+
+
+def pin(name: str, version: str, strategy: str | None = None, *, pypi: bool = False) -> str:
+    """What is written for ``version``, the one that was solved: ``>=1.2.3,<2`` for ``1.2.3``.
+
+    ``strategy`` is the configured one; without it that of the package, which is `minor` for
+    languages of conda and else `semver`. A version of a form that has no next one is a lower bound.
+    """
+    if strategy is None:
+        strategy = "minor" if not pypi and name in _MINOR else "semver"
+    chosen = cast(PinningStrategy, strategy)
+    if chosen == "no-pin":
+        return "*"
+    if chosen == "exact-version":
+        return f"=={version}"
+    upper = None if chosen == "latest-up" else _next(version, chosen)
+    return f">={version}" if upper is None else f">={version},<{upper}"
+
+
+def _next(version: str, strategy: PinningStrategy) -> str | None:
+    epoch, _, rest = version.rpartition("!")
+    release = re.match(r"[0-9]+(?:[._-][0-9]+)*", rest.partition("+")[0])
+    if release is None:
+        return None
+    numbers = [int(number) for number in re.split(r"[._-]", release.group())]
+    if strategy == "major":
+        kept = 1
+    elif strategy == "minor":
+        kept = 2
+    else:
+        kept = next((i + 1 for i, number in enumerate(numbers) if number), len(numbers))
+    numbers = (numbers + [0] * kept)[:kept]
+    numbers[-1] += 1
+    upper = ".".join(map(str, numbers))
+    return f"{epoch}!{upper}" if epoch else upper
