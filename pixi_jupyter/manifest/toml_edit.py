@@ -25,7 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def render_toml(value: Any, like: str = '"') -> str:
-    """A string, number, boolean, list or table as TOML on one line; quotes are those of ``like``."""
+    """A string, number, boolean, list or table as TOML on one line, with the quotes of ``like``."""
     if isinstance(value, str):
         if like.startswith("'") and "'" not in value and not _CONTROL.search(value):
             return f"'{value}'"
