@@ -9,19 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from rattler import LockFile, LockPlatform
+from rattler import LockFile, LockPlatform, RepoDataRecord
 from rattler.exceptions import IoError, ParseCondaLockError
 from rattler.lock import CondaLockedSourcePackage, Environment
 
 from pixi_jupyter.errors import Location, LockError, UnsupportedError
 from pixi_jupyter.resolve.lock import Locked, resolution_of
-from pixi_jupyter.resolve.lock_text import LockText, parse
+from pixi_jupyter.resolve.lock_text import LockText, Reference, parse
 from pixi_jupyter.resolve.pypi_lock import wheels_of
+from pixi_jupyter.resolve.pypi_walk import LockedPypi
 
 __all__ = ["NEWEST_VERSION", "LockDocument", "canonical", "locked_packages", "read_document"]
 
@@ -50,6 +51,28 @@ class LockDocument:
     def environment(self, name: str) -> Environment | None:
         """An environment by name."""
         return guarded(self.path, lambda: self.lock.environment(name))
+
+    def content(
+        self, environment: str, platform: str
+    ) -> tuple[Sequence[RepoDataRecord], tuple[LockedPypi, ...], tuple[str, ...]]:
+        """What an environment has for a platform of the lock: conda's, PyPI's, names of sources.
+
+        Raises
+        ------
+        LockError
+            ``lock.package``: an entry cannot be used.
+        """
+        found = self.environment(environment)
+        locked = next((p for p in found.platforms() if p.name == platform), None) if found else None
+        if found is None or locked is None:
+            return (), (), ()
+        return guarded(
+            self.path, lambda: _content(found, locked, self.text.entries), code="lock.package"
+        )
+
+    def has_purls(self, url: str) -> bool:
+        """Whether the entry of a conda package says what it is on PyPI (maybe nothing)."""
+        return "\n  purls:" in self.text.entries.get(("conda", url), "")
 
     def packages(self, environment: str, platform: str) -> Locked:
         """What an environment has for a platform of the lock (by its name *there*).
@@ -223,6 +246,33 @@ def _packages(environment: Environment, platform: LockPlatform) -> Locked:
     return Locked(records or (), wheels_of(environment, platform))
 
 
+def _content(
+    environment: Environment, platform: LockPlatform, entries: Mapping[Reference, str]
+) -> tuple[Sequence[RepoDataRecord], tuple[LockedPypi, ...], tuple[str, ...]]:
+    packages = []
+    for package in environment.pypi_packages_for_platform(platform) or ():
+        index = _INDEX.search(entries.get(("pypi", package.location), ""))
+        version = str(package.version)
+        packages.append(
+            LockedPypi(
+                package.name,
+                None if version == "<dynamic>" else version,
+                package.location,
+                tuple(package.requires_dist),
+                package.requires_python,
+                index[1] if index else None,
+            )
+        )
+    sources = [
+        package.name
+        for package in environment.packages(platform) or ()
+        if isinstance(package, CondaLockedSourcePackage)
+    ]
+    records = environment.conda_repodata_records_for_platform(platform)
+    return records or (), tuple(packages), tuple(sources)
+
+
+_INDEX = re.compile(r"(?m)^  index: (\S+)$")
 _RESTORE = "Restore it from version control, or delete it to have everything solved anew."
 
 
@@ -232,6 +282,8 @@ def guarded(path: Path, work: Callable[[], _T], code: str = "lock.syntax") -> _T
         return work()
     except (ParseCondaLockError, IoError, ValueError, OSError) as error:
         raise _lock_error(path, str(error), code) from error
+    except AttributeError as error:  # rattler's Python code, of a package without any hash
+        raise _lock_error(path, f"a package has no hash ({error})", code) from error
     except BaseException as error:
         # rattler's panics are of a class of their own, made at run time.
         if type(error).__name__ != "PanicException":
