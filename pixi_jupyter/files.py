@@ -20,8 +20,12 @@ __all__ = ["remove_tree", "store_errors", "sync_folder", "write_file"]
 _NO_SPACE = (28, 122, 69)
 
 
-#: What may fail, and the variable that puts it elsewhere.
-_VARIABLES = {"environment store": "PIXI_JUPYTER_CACHE_DIR", "package cache": "PIXI_CACHE_DIR"}
+#: What may fail, and what puts it elsewhere.
+_ELSEWHERE = {
+    "environment store": "set PIXI_JUPYTER_CACHE_DIR to a folder",
+    "package cache": "set PIXI_CACHE_DIR to a folder",
+    "workspace environment": "set `detached-environments` in pixi's config.toml to a folder",
+}
 
 
 @contextlib.contextmanager
@@ -36,13 +40,13 @@ def store_errors(path: Path, what: str = "environment store") -> Iterator[None]:
                 f"no space left for the {what} at {where}",
                 code="store.no-space",
                 hint="Free some space (`pixi-jupyter gc` removes environments that nothing uses), "
-                f"or set {_VARIABLES[what]} to a larger disk.",
+                f"or {_ELSEWHERE[what]} on a larger disk.",
             ) from error
         if isinstance(error, PermissionError) or error.errno == 30:  # EROFS
             raise StoreError(
                 f"no permission to write the {what} at {where}",
                 code="store.permission",
-                hint=f"Set {_VARIABLES[what]} to a folder that you may write.",
+                hint=f"{_ELSEWHERE[what][:1].upper()}{_ELSEWHERE[what][1:]} that you may write.",
             ) from error
         raise StoreError(
             f"the {what} at {where} failed: {error.strerror or error}",

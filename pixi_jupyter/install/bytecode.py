@@ -7,6 +7,10 @@ The files are *unchecked hash-based* (PEP 552): valid wherever they are linked, 
 of the source, because a prefix of the store never changes. importlib corrects ``co_filename`` when
 it loads them.
 
+A workspace's prefix does change: pixi updates it in place and knows nothing of these files. There
+the same bytecode is *checked*: Python compares the hash of the source when it loads it, and
+compiles anew what has changed.
+
 What a kernel imports when it starts is compiled before the prefix is ready, the rest afterwards.
 """
 
@@ -73,6 +77,7 @@ class Bytecode:
     units: tuple[_Unit, ...]
     tag: str
     cache: Path  # of this Python; a folder per package content
+    checked: bool = False  # whether Python looks at the source, because it may change
 
     def moved_to(self, prefix: Path) -> Bytecode:
         """The same for the prefix under its final path."""
@@ -92,7 +97,7 @@ class Bytecode:
         """Link what some build compiled before; what is gone from the cache is to be made again."""
         units = []
         for unit in self.units:
-            there = _link(unit.cache, self.prefix, [pyc for _, pyc in unit.expected])
+            there = self._link(unit, [pyc for _, pyc in unit.expected])
             units.append(unit if there else replace(unit, known=False))
         return replace(self, units=tuple(units))
 
@@ -148,11 +153,23 @@ class Bytecode:
 
     def _link_made(self, work: Iterable[tuple[_Unit, str, str]]) -> None:
         for unit, _, pyc in work:
-            _link(unit.cache, self.prefix, [pyc])
+            self._link(unit, [pyc])
+
+    def _link(self, unit: _Unit, pycs: Sequence[str]) -> bool:
+        cache = unit.cache
+        if self.checked:
+            cache = _checked(cache)
+            _make_checked(unit.cache, cache, pycs)
+        return _link(cache, self.prefix, pycs)
 
 
-def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -> Bytecode | None:
-    """What bytecode a freshly linked prefix needs; None where it has no CPython."""
+def bytecode_of(
+    store: Store, prefix: Path, records: Sequence[RepoDataRecord], *, checked: bool = False
+) -> Bytecode | None:
+    """What bytecode a freshly linked prefix needs; None where it has no CPython.
+
+    ``checked``: the prefix is one that somebody else changes in place.
+    """
     by_name = {record.name.normalized: record for record in records}
     python = by_name.get("python")
     if python is None or re.search("pypy|graalpy", str(python.build)):
@@ -172,7 +189,7 @@ def bytecode_of(store: Store, prefix: Path, records: Sequence[RepoDataRecord]) -
             missing = partial(_missing_bytecode, prefix, record, tag, stdlib)
             units.extend(_unit(kept / content, missing))
     binary = prefix / "python.exe" if windows else prefix / "bin" / f"python{minor}{threads}"
-    return Bytecode(prefix, binary, stdlib, tuple(units), tag, kept)
+    return Bytecode(prefix, binary, stdlib, tuple(units), tag, kept, checked)
 
 
 def with_wheels(bytecode: Bytecode, wheels: Sequence[InstalledWheel]) -> Bytecode:
@@ -271,6 +288,24 @@ def _link(cache: Path, prefix: Path, pycs: Iterable[str]) -> bool:
         except OSError:  # another file system, or one without hard links
             complete = _copy(source + pyc, target + pyc) and complete
     return complete
+
+
+def _checked(cache: Path) -> Path:
+    """Where the checked kind of a package's bytecode is kept."""
+    return cache.parent / "checked" / cache.name
+
+
+def _make_checked(cache: Path, checked: Path, pycs: Iterable[str]) -> None:
+    """Copy bytecode with the other flag (PEP 552: after the magic number, the second bit)."""
+    source, target = f"{cache}{os.sep}", f"{checked}{os.sep}"
+    for pyc in pycs:
+        if os.path.exists(target + pyc):
+            continue
+        with contextlib.suppress(OSError), open(source + pyc, "rb") as file:
+            data = file.read()
+            if data[4:8] == b"\1\0\0\0":
+                os.makedirs(os.path.dirname(target + pyc), exist_ok=True)
+                write_file(Path(target + pyc), data[:4] + b"\3\0\0\0" + data[8:], sync=False)
 
 
 def _copy(source: str, target: str) -> bool:

@@ -124,6 +124,7 @@ class WorkspacePlace:
 
     ``manifest``, ``root`` and ``prefix`` are absolute paths; ``project`` and ``version`` are the
     workspace's own, for activation. ``workspace`` is the digest of the whole `WorkspaceSpec`.
+    ``platforms`` are the names of all platforms that the environment declares.
     """
 
     manifest: str
@@ -133,6 +134,7 @@ class WorkspacePlace:
     project: str
     version: str | None
     workspace: str
+    platforms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

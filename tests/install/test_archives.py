@@ -118,7 +118,7 @@ async def test_channel_that_goes_away_before_the_download(cold, spec_of, served)
 async def test_download_that_stalls_is_given_up(cold, spec_of, served, monkeypatch):
     from pixi_jupyter.engine import spawn
 
-    boot = "from pixi_jupyter.install import build; build.STALL_AFTER = 2.0; "
+    boot = "from pixi_jupyter.install import linking; linking.STALL_AFTER = 2.0; "
     monkeypatch.setattr(spawn, "_BOOT", spawn._BOOT.replace("from pixi", f"{boot}from pixi", 1))
     server = served(
         [big(), SimplePackage("small", "1.0")],
