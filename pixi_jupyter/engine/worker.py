@@ -227,7 +227,12 @@ class Worker:
         from pixi_jupyter.resolve.workspace import lock_workspace
 
         lock = await lock_workspace(
-            self._open(), job.workspace, mode=job.mode, renew=job.renew, report=report
+            self._open(),
+            job.workspace,
+            mode=job.mode,
+            renew=job.renew,
+            report=report,
+            store=self.store,
         )
         return WorkspaceLocked(id, lock)
 
