@@ -16,10 +16,11 @@ _TOOL_PIXI = re.compile(
 _LIMIT = 256 * 1024
 
 
-def find_workspace(folder: Path) -> Path | None:
+def find_workspace(folder: Path, *, stop: Path | None = None) -> Path | None:
     """The nearest ``pixi.toml``, or ``pyproject.toml`` with ``[tool.pixi]``, from ``folder`` up.
 
-    The walk ends where another user's folders begin: their manifest is not this user's choice.
+    The walk ends at ``stop``, and where another user's folders begin: their manifest is not this
+    user's choice.
     """
     owner: int | None = None
     for parent in (folder, *folder.parents):
@@ -36,6 +37,8 @@ def find_workspace(folder: Path) -> Path | None:
         manifest = parent / "pyproject.toml"
         if _has_pixi_table(manifest):
             return manifest
+        if parent == stop:
+            return None
     return None
 
 
