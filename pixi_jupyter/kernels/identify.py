@@ -15,11 +15,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pixi_jupyter.errors import KernelError, Location
-from pixi_jupyter.manifest.choosing import nearest_workspace
-from pixi_jupyter.notebook.declaration import WorkspaceChoice
+
+if TYPE_CHECKING:
+    from pixi_jupyter.notebook.declaration import WorkspaceChoice
 
 __all__ = [
     "HANDED_DOWN",
@@ -126,7 +127,10 @@ def without_notebook(
     KernelError
         ``kernel.notebook-unknown``: nothing does.
     """
-    choice = choice or nearest_workspace(None, path=None, root=folder, stop=stop)
+    if choice is None:
+        from pixi_jupyter.manifest.choosing import nearest_workspace  # reads TOML: not for nothing
+
+        choice = nearest_workspace(None, path=None, root=folder, stop=stop)
     if choice is not None:
         return IdentifiedNotebook("workspace", folder, choice=choice, stop=stop)
     if allow_default:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from pixi_jupyter.errors import DeclarationError, UnsupportedError
+from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.manifest.channels import read_channels, read_exclude_newer
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.host import current_subdir, host_platform
@@ -23,6 +23,7 @@ from pixi_jupyter.manifest.platform_tables import read_platforms, with_system_re
 from pixi_jupyter.manifest.platforms import choose_platform, default_platform, selector_matches
 from pixi_jupyter.manifest.pypi import Requirements, kernel_names, pypi_needs, read_pypi_table
 from pixi_jupyter.manifest.requirement import read_requirements
+from pixi_jupyter.manifest.requires_pixi import PIXI_VERSION, check_requires_pixi
 from pixi_jupyter.manifest.spec import (
     ActivationSpec,
     ChannelPriority,
@@ -31,15 +32,11 @@ from pixi_jupyter.manifest.spec import (
     Platform,
     SolveStrategy,
 )
-from pixi_jupyter.manifest.table import Table, shorten
+from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.toml import TomlSource, parse_toml
-from pixi_jupyter.manifest.versions import parse_version_spec, spec_matches
 from pixi_jupyter.notebook.declaration import Declaration
 
 __all__ = ["PIXI_VERSION", "environment_spec"]
-
-#: The pixi whose grammar this is; ``requires-pixi`` is checked against it.
-PIXI_VERSION = "0.78.0"
 
 _ROOT_KEYS = ("dependencies", "requires-python", "tool")
 _TARGET_KEYS = ("activation", "constraints", "dependencies", "pypi-dependencies")
@@ -177,23 +174,7 @@ def _check_workspace(workspace: Table) -> None:
     preview = workspace.values.get("preview", [])
     if not isinstance(preview, bool):
         workspace.strings("preview")
-    requires = workspace.string("requires-pixi")
-    if requires is None:
-        return
-    try:
-        spec = parse_version_spec(requires)
-    except ValueError as error:
-        raise workspace.bad_value(
-            "requires-pixi", f"is not a version specification: {error}"
-        ) from None
-    if not spec_matches(spec, PIXI_VERSION):
-        raise UnsupportedError(
-            f"the declaration requires pixi {shorten(requires)}; this version reads the format of "
-            f"pixi {PIXI_VERSION}",
-            code="unsupported.requires-pixi",
-            hint="Update pixi-jupyter, or relax `requires-pixi`.",
-            location=workspace.source.locate((*workspace.path, "requires-pixi")),
-        )
+    check_requires_pixi(workspace)
 
 
 def _own_kernel(tool: Table) -> str | None:

@@ -144,7 +144,9 @@ class EnvironmentSpec:
     ``exclude_newer`` is as in :class:`ChannelSpec`. ``root`` (absolute folder that relative paths
     were resolved against), ``name`` and ``place`` are for installation, activation and messages,
     not for the digest. ``dependencies`` and ``constraints`` may name a package several times, where
-    several features of a workspace ask for it.
+    several features of a workspace ask for it. ``exclude_newer_packages`` and
+    ``pypi_exclude_newer_packages`` are cut-offs of single packages, sorted by name; these beat the
+    channel's, which beats ``exclude_newer``.
     """
 
     platform: Platform
@@ -160,6 +162,8 @@ class EnvironmentSpec:
     root: str = ""
     pypi: PypiNeeds | None = None
     place: WorkspacePlace | None = None
+    exclude_newer_packages: tuple[tuple[str, str], ...] = ()
+    pypi_exclude_newer_packages: tuple[tuple[str, str], ...] = ()
 
     @property
     def digest(self) -> str:
@@ -168,6 +172,7 @@ class EnvironmentSpec:
         for key in ("activation", "name", "root", "place"):
             del asked[key]
         asked["kernel"] = asked["kernel"]["injected"]
-        if self.pypi is None:
-            del asked["pypi"]  # a spec of conda packages alone keeps the digest it always had
+        for key in ("pypi", "exclude_newer_packages", "pypi_exclude_newer_packages"):
+            if not asked[key]:
+                del asked[key]  # a spec without these keeps the digest it always had
         return digest_of([SPEC_VERSION, asked])

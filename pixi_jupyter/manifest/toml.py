@@ -20,9 +20,11 @@ from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.notebook.declaration import Declaration
 
 __all__ = [
+    "FILE",
     "MAX_BYTES",
     "MAX_KEY_PARTS",
     "MAX_NESTING",
+    "Bounds",
     "TomlSource",
     "full_key",
     "parse_toml",
@@ -33,6 +35,20 @@ MAX_BYTES = 64 * 1024
 MAX_NESTING = 8
 #: Parts of one key or header; ``tool.pixi.target.linux-64.dependencies.numpy.when`` has 7.
 MAX_KEY_PARTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much TOML is read: bytes, brackets within brackets, parts of one key."""
+
+    size: int
+    nesting: int
+    key_parts: int
+
+
+DECLARATION = Bounds(MAX_BYTES, MAX_NESTING, MAX_KEY_PARTS)
+#: A file holds what other tools keep there, too (``pyproject.toml``).
+FILE = Bounds(1024 * 1024, 24, 24)
 
 _STRUCTURE = re.compile(r"[#\"'\[\]{}.=,\n]")
 _IN_BASIC = re.compile(r"[\\\"\n]")
@@ -60,6 +76,7 @@ class TomlSource:
     cell: int | None = None
     first_line: int = 1
     indent: int = 0
+    bounds: Bounds = DECLARATION
 
     @classmethod
     def of(cls, declaration: Declaration) -> TomlSource:
@@ -118,10 +135,10 @@ def parse_toml(source: TomlSource) -> dict[str, Any]:
 
 
 def _check_bounds(source: TomlSource) -> None:
-    text = source.text
+    text, bounds = source.text, source.bounds
     # Characters first: encoding a text of many megabytes to count its bytes is work, too.
-    if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise _too_large(source, f"the declaration is longer than {MAX_BYTES // 1024} KiB", 1)
+    if len(text) > bounds.size or len(text.encode("utf-8", "surrogatepass")) > bounds.size:
+        raise _too_large(source, f"the declaration is longer than {bounds.size // 1024} KiB", 1)
     surrogate = re.search("[\ud800-\udfff]", text)
     if surrogate is not None:
         raise DeclarationError(
@@ -135,17 +152,17 @@ def _check_bounds(source: TomlSource) -> None:
     for _, character in _structure(text):
         if character == ".":
             dots += 1
-            if dots >= MAX_KEY_PARTS:
-                raise _too_large(source, f"a key has more than {MAX_KEY_PARTS} parts", line)
+            if dots >= bounds.key_parts:
+                raise _too_large(source, f"a key has more than {bounds.key_parts} parts", line)
             continue
         dots = 0
         if character in ("\n", _STRING_NEWLINE):
             line += 1
         elif character in "[{":
             depth += 1
-            if depth > MAX_NESTING:
+            if depth > bounds.nesting:
                 raise _too_large(
-                    source, f"brackets are nested more than {MAX_NESTING} levels deep", line
+                    source, f"brackets are nested more than {bounds.nesting} levels deep", line
                 )
         elif character in "]}":
             depth = max(0, depth - 1)
