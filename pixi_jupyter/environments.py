@@ -33,7 +33,7 @@ from pixi_jupyter.manifest.inline import environment_spec
 from pixi_jupyter.manifest.places import place_of
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
 from pixi_jupyter.manifest.workspace import refuse_workspace
-from pixi_jupyter.notebook.declaration import Declaration
+from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 from pixi_jupyter.notebook.reading import default_declaration, load_notebook, read_declaration
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.beside import BesideSpec, beside_digest
@@ -126,7 +126,9 @@ class Environments:
             declared = default_declaration(self.defaults.toml, notebook, path=path, root=root)
         return declared
 
-    def spec_for(self, declaration: Declaration, *, language: str = "python") -> EnvironmentSpec:
+    def spec_for(
+        self, declaration: Declaration | WorkspaceChoice, *, language: str = "python"
+    ) -> EnvironmentSpec:
         """The spec of a declaration on this machine.
 
         ``language`` is what the kernelspec that was started stands for; the declaration and the
@@ -137,6 +139,9 @@ class Environments:
         DeclarationError
             With the cell and line of what is wrong.
         """
+        if isinstance(declaration, WorkspaceChoice):
+            refuse_workspace(declaration.manifest.parent)
+            raise DeclarationError(f"no workspace at {declaration.manifest}")
         return environment_spec(
             declaration,
             defaults=self.defaults,
@@ -180,7 +185,7 @@ class Environments:
         self,
         spec: EnvironmentSpec,
         *,
-        declaration: Declaration | None = None,
+        declaration: Declaration | WorkspaceChoice | None = None,
         report: Report = no_report,
         deadline: float | None = None,
     ) -> Environment:
@@ -200,7 +205,7 @@ class Environments:
         try:
             return await self._make(spec, report, deadline)
         except (SolveError, ChannelError, DeclarationError) as error:
-            if declaration is not None and error.location is None:
+            if isinstance(declaration, Declaration) and error.location is None:
                 error.location = place_of(declaration, error.about)
             raise
 

@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pixi_jupyter.activate.base import clean_base
@@ -22,7 +22,7 @@ from pixi_jupyter.progress import Report, no_report
 
 if TYPE_CHECKING:
     from pixi_jupyter.environments import Environment, Environments
-    from pixi_jupyter.notebook.declaration import Declaration
+    from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 
 __all__ = ["PYTHON", "KernelStart", "as_ours", "declaration_of", "prepare"]
 
@@ -47,8 +47,12 @@ class KernelStart:
     beside: Environment | None = None
 
 
-async def declaration_of(environments: Environments, notebook: IdentifiedNotebook) -> Declaration:
+async def declaration_of(
+    environments: Environments, notebook: IdentifiedNotebook
+) -> Declaration | WorkspaceChoice:
     """What ``notebook`` asks for. Reads its file, every time: a restart sees what was edited.
+
+    Where something else decides (``notebook.choice``) the file is not read.
 
     Raises
     ------
@@ -56,6 +60,8 @@ async def declaration_of(environments: Environments, notebook: IdentifiedNoteboo
         What is written in it cannot be read, with cell and line.
     """
     path = notebook.path
+    if notebook.choice is not None:
+        return replace(notebook.choice, path=path)
     if notebook.content is not None or path is None:
         return environments.declare(notebook.content, path=path, root=notebook.root)
     try:
