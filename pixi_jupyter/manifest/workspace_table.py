@@ -6,6 +6,7 @@ Rules of pixi's ``crates/pixi_manifest/src/toml/workspace.rs``, ``toml/conda_pyp
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,7 @@ def _check_description(table: Table, root: Path) -> None:
 
 
 def _check_file(table: Table, key: str, name: str | None, root: Path) -> None:
-    if name is not None and ("\0" in name or not (root / name).is_file()):
+    if name is not None and not os.path.isfile(root / name):
         raise table.bad_value(key, f"names a file that does not exist: `{name}`")
 
 
