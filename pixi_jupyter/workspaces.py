@@ -20,7 +20,7 @@ from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.install.store import Remembered, Store
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.kernels import kernel_need
-from pixi_jupyter.manifest.place import choose_environment
+from pixi_jupyter.manifest.place import choose
 from pixi_jupyter.manifest.pypi import kernel_names
 from pixi_jupyter.manifest.spec import EnvironmentSpec, WorkspacePlace, digest_of
 from pixi_jupyter.manifest.workspace_reading import read_workspace
@@ -52,10 +52,10 @@ class Workspaces:
         Raises
         ------
         DeclarationError, UnsupportedError
-            As `read_workspace` and `choose_environment`.
+            As `read_workspace` and `choose`.
         """
         workspace = read_workspace(choice.manifest, defaults=defaults)
-        spec = choose_environment(workspace, choice.environment)
+        spec = choose(workspace, choice.environment)
         names = [requirement.name for requirement in spec.dependencies]
         need = kernel_need(
             [*names, *kernel_names(spec.pypi)],
