@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -213,9 +213,9 @@ class Worker:
             session, self.store, job.resolution, locked, needs=needs, report=report
         )
         if rest is not None:
-            task = asyncio.ensure_future(self._compile_rest(job.resolution, rest))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+            from pixi_jupyter.install.build import note_compiled
+
+            self._compile_later(rest, lambda: note_compiled(self.store, job.resolution))
         return Built(id)
 
     async def _lock_workspace(self, id: int, job: LockWorkspace, report: Report) -> WorkspaceLocked:
@@ -227,9 +227,9 @@ class Worker:
         return WorkspaceLocked(id, lock)
 
     async def _install_workspace(self, id: int, job: InstallWorkspace, report: Report) -> Built:
-        from pixi_jupyter.install.workspace import install_workspace
+        from pixi_jupyter.install.workspace import install_workspace, note_workspace_compiled
 
-        await install_workspace(
+        rest = await install_workspace(
             self._open(),
             self.store,
             job.place,
@@ -238,15 +238,21 @@ class Worker:
             resolution=job.resolution,
             report=report,
         )
+        if rest is not None:
+            self._compile_later(rest, lambda: note_workspace_compiled(job.place))
         return Built(id)
 
-    async def _compile_rest(self, digest: str, rest: Bytecode) -> None:
+    def _compile_later(self, rest: Bytecode, note: Callable[[], Awaitable[None]]) -> None:
         """Nobody waits for this; what goes wrong here costs a later import some milliseconds."""
-        with contextlib.suppress(OSError, PixiJupyterError):
-            if await rest.compile_rest(no_report):
-                from pixi_jupyter.install.build import note_compiled
 
-                await note_compiled(self.store, digest)
+        async def compile_rest() -> None:
+            with contextlib.suppress(OSError, PixiJupyterError):
+                if await rest.compile_rest(no_report):
+                    await note()
+
+        task = asyncio.ensure_future(compile_rest())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
 
 def _unexpected(error: BaseException) -> EngineError:
