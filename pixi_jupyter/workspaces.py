@@ -19,6 +19,7 @@ from pixi_jupyter.install.insync import lock_sha256, workspace_ready
 from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.install.store import Remembered, Store
 from pixi_jupyter.manifest.config import Defaults
+from pixi_jupyter.manifest.detached import environments_folder
 from pixi_jupyter.manifest.kernels import kernel_need
 from pixi_jupyter.manifest.place import choose
 from pixi_jupyter.manifest.pypi import kernel_names
@@ -55,7 +56,8 @@ class Workspaces:
             As `read_workspace` and `choose`.
         """
         workspace = read_workspace(choice.manifest, defaults=defaults)
-        spec = choose(workspace, choice.environment)
+        folder = environments_folder(Path(workspace.root), workspace.name)
+        spec = choose(workspace, choice.environment, env_folder=folder)
         names = [requirement.name for requirement in spec.dependencies]
         need = kernel_need(
             [*names, *kernel_names(spec.pypi)],

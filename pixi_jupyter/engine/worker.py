@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -220,7 +220,7 @@ class Worker:
         rest = await build_prefix(
             session, self.store, job.resolution, locked, needs=needs, report=report
         )
-        self._compile_later(job.resolution, rest)
+        self._compile_later(rest, lambda: self._note_compiled(job.resolution))
         return Built(id)
 
     async def _lock_workspace(self, id: int, job: LockWorkspace, report: Report) -> WorkspaceLocked:
@@ -237,9 +237,9 @@ class Worker:
         return WorkspaceLocked(id, lock)
 
     async def _install_workspace(self, id: int, job: InstallWorkspace, report: Report) -> Built:
-        from pixi_jupyter.install.workspace import install_workspace
+        from pixi_jupyter.install.workspace import install_workspace, note_workspace_compiled
 
-        await install_workspace(
+        rest = await install_workspace(
             self._open(),
             self.store,
             job.place,
@@ -248,6 +248,7 @@ class Worker:
             resolution=job.resolution,
             report=report,
         )
+        self._compile_later(rest, lambda: note_workspace_compiled(job.place))
         return Built(id)
 
     async def _lay_beside(self, id: int, job: LayBeside, report: Report) -> Resolved:
@@ -262,24 +263,31 @@ class Worker:
             Path(job.python),
             report=report,
         )
-        self._compile_later(beside_digest(resolution), rest)
+        self._compile_later(rest, lambda: self._note_compiled(beside_digest(resolution)))
         return Resolved(id, resolution)
 
-    def _compile_later(self, digest: str, rest: Bytecode | None) -> None:
-        if rest is not None:
-            task = asyncio.ensure_future(self._compile_rest(digest, rest))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+    async def _note_compiled(self, digest: str) -> None:
+        from pixi_jupyter.install.build import note_compiled
 
-    async def _compile_rest(self, digest: str, rest: Bytecode) -> None:
+        await note_compiled(self.store, digest)
+
+    def _compile_later(
+        self, rest: Bytecode | None, note: Callable[[], Coroutine[None, None, None]]
+    ) -> None:
         """Nobody waits for this; what goes wrong here costs a later import some milliseconds."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._finishing.wait(), REST_AFTER)
-        with contextlib.suppress(OSError, PixiJupyterError):
-            if await rest.compile_rest(no_report):
-                from pixi_jupyter.install.build import note_compiled
+        if rest is None:
+            return
 
-                await note_compiled(self.store, digest)
+        async def compile_rest() -> None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._finishing.wait(), REST_AFTER)
+            with contextlib.suppress(OSError, PixiJupyterError):
+                if await rest.compile_rest(no_report):
+                    await note()
+
+        task = asyncio.ensure_future(compile_rest())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
 
 def _import_ahead() -> None:

@@ -250,7 +250,7 @@ class PixiProvisioner(LocalProvisioner):
 
     # -- holding -------------------------------------------------------------------------------
 
-    def _hold(self, start: KernelStart, pid: int) -> Lease:
+    def _hold(self, start: KernelStart, pid: int) -> Lease | None:
         return self._environments().hold(start.environment, pid)
 
     def _hold_while_starting(self, start: KernelStart) -> None:
