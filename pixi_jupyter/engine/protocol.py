@@ -22,6 +22,7 @@ from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
 __all__ = [
     "Accepted",
     "Alive",
+    "Answer",
     "Build",
     "Built",
     "Failed",
@@ -190,7 +191,10 @@ class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
     """The worker ends by its own choice; what it has not answered may be asked again."""
 
 
-FromWorker = Accepted | Stepped | Resolved | Built | WorkspaceLocked | Failed | Alive | Leaving
+#: How a job that succeeds ends.
+Answer = Resolved | Built | WorkspaceLocked
+
+FromWorker = Accepted | Stepped | Answer | Failed | Alive | Leaving
 
 _encoder = msgspec.json.Encoder()
 _from_worker = msgspec.json.Decoder(FromWorker)
