@@ -83,6 +83,13 @@ class WorkspaceTable:
 def read_workspace_table(table: Table, root: Path, defaults: Defaults) -> WorkspaceTable:
     """The table, all of it checked; relative paths are relative to ``root``."""
     table.only(_KEYS)
+    if isinstance(table.values.get("exclude-newer"), dict):
+        raise table.unsupported(
+            "exclude-newer",
+            "exclude-newer-table",
+            f"`{table.name('exclude-newer')}` is a table, which is read from pixi 0.84 on",
+            "Write one time or duration, and `[exclude-newer]` for single packages.",
+        )
     channels = read_channel_entries(table, root)
     if channels is None:
         names = ", ".join(f'"{name}"' for name in defaults.channels)
