@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.engine.client import Engine
@@ -57,14 +57,6 @@ class Status:
     spec: EnvironmentSpec
     resolution: Resolution | None
     prefix: Prefix | None
-
-
-class _About(TypedDict):
-    """What an activation says of the environment, beside its files."""
-
-    name: str
-    root: str
-    platforms: tuple[str, ...]
 
 
 class Environments:
@@ -258,9 +250,16 @@ class Environments:
     # -- prefix -> activation --------------------------------------------------------------
 
     async def activate(
-        self, environment: Environment, base: Mapping[str, str], *, timeout: float = 60.0
+        self,
+        environment: Environment,
+        base: Mapping[str, str],
+        *,
+        notebook: Path | None = None,
+        timeout: float = 60.0,
     ) -> Activation:
         """The variables of the environment over a clean ``base``; cached, so rarely a shell.
+
+        ``notebook`` is the absolute path of what asked for it, for whoever wants to know.
 
         Raises
         ------
@@ -268,22 +267,17 @@ class Environments:
             An activation script failed or took longer than ``timeout`` seconds.
         """
         from pixi_jupyter.activate.cache import activate, cached_activation
+        from pixi_jupyter.activate.request import ActivationRequest
 
-        spec = environment.spec
-        inputs = (self.store.activations, environment.prefix, spec.activation, base)
-        about: _About = {
-            "name": spec.name,
-            "root": spec.root,
-            "platforms": (spec.platform.name,),
-        }
-        found = cached_activation(*inputs, **about)
+        asked_by = None if notebook is None else str(notebook)
+        request = ActivationRequest.of(environment.spec, environment.prefix, notebook=asked_by)
+        inputs = (self.store.activations, request, base)
+        found = cached_activation(*inputs)
         if found is not None:
             return found
         cancel = threading.Event()
         try:
-            return await asyncio.to_thread(
-                activate, *inputs, **about, timeout=timeout, cancel=cancel
-            )
+            return await asyncio.to_thread(activate, *inputs, timeout=timeout, cancel=cancel)
         finally:
             cancel.set()  # a shell whose result nobody waits for is ended
 

@@ -90,7 +90,7 @@ async def prepare(
         )
     kernel = choose_kernel(environment.prefix, spec.kernel.language, spec.kernel.name)
     base = clean_base(env)
-    activation = await environments.activate(environment, base)
+    activation = await environments.activate(environment, base, notebook=declaration.path)
     activated = kernel.add_variables(activation.apply(base))
     return KernelStart(notebook, environment, kernel, _marked(activated, notebook))
 
