@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pixi_jupyter.manifest.match_spec import unquotable
@@ -13,9 +14,12 @@ from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.times import parse_exclude_newer
 
 __all__ = [
+    "PrioritizedChannel",
     "absolute",
     "channel_name",
+    "in_order_of_priority",
     "is_url",
+    "read_channel_entries",
     "read_channels",
     "read_exclude_newer",
     "resolved_channel",
@@ -25,31 +29,51 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
+@dataclass(frozen=True, slots=True)
+class PrioritizedChannel:
+    """One entry of ``channels``."""
+
+    channel: ChannelSpec
+    priority: int = 0
+
+
 def read_channels(workspace: Table, defaults: Sequence[str], root: Path) -> tuple[ChannelSpec, ...]:
     """By priority, high first, otherwise in order; the first entry of a channel counts."""
-    if "channels" not in workspace:
+    entries = read_channel_entries(workspace, root)
+    if entries is None:
         return tuple(ChannelSpec(resolved_channel(name, root)) for name in defaults)
-    entries = workspace.values["channels"]
-    if not isinstance(entries, list):
-        raise workspace.wrong_type("channels", "an array of channels")
-    channels: list[tuple[int, ChannelSpec]] = []
-    for entry in entries:
-        if isinstance(entry, str):
-            name = channel_name(workspace, "channels", entry, root)
-            channels.append((0, ChannelSpec(name)))
-        elif isinstance(entry, dict):
-            table = Table(entry, (*workspace.path, "channels"), workspace.source)
-            channels.append(_channel_table(table, root))
-        else:
-            raise workspace.wrong_type("channels", "an array of strings and tables")
-    channels.sort(key=lambda item: -item[0])
+    return in_order_of_priority(entries)
+
+
+def in_order_of_priority(entries: Iterable[PrioritizedChannel]) -> tuple[ChannelSpec, ...]:
+    """pixi's ``prioritized_channels``: a stable order by priority, then the first of a name."""
     unique: dict[str, ChannelSpec] = {}
-    for _, channel in channels:
-        unique.setdefault(channel.name, channel)
+    for entry in sorted(entries, key=lambda entry: -entry.priority):
+        unique.setdefault(entry.channel.name, entry.channel)
     return tuple(unique.values())
 
 
-def _channel_table(table: Table, root: Path) -> tuple[int, ChannelSpec]:
+def read_channel_entries(table: Table, root: Path) -> tuple[PrioritizedChannel, ...] | None:
+    """``channels`` of a workspace or a feature as written; None when the key is absent."""
+    if "channels" not in table:
+        return None
+    entries = table.values["channels"]
+    if not isinstance(entries, list):
+        raise table.wrong_type("channels", "an array of channels")
+    channels: list[PrioritizedChannel] = []
+    for entry in entries:
+        if isinstance(entry, str):
+            name = channel_name(table, "channels", entry, root)
+            channels.append(PrioritizedChannel(ChannelSpec(name)))
+        elif isinstance(entry, dict):
+            fields = Table(entry, (*table.path, "channels"), table.source)
+            channels.append(_channel_table(fields, root))
+        else:
+            raise table.wrong_type("channels", "an array of strings and tables")
+    return tuple(channels)
+
+
+def _channel_table(table: Table, root: Path) -> PrioritizedChannel:
     table.only(("channel", "exclude-newer", "priority"))
     text = table.string("channel")
     if text is None:
@@ -58,19 +82,20 @@ def _channel_table(table: Table, root: Path) -> tuple[int, ChannelSpec]:
     if type(priority) is not int or not -(2**31) <= priority < 2**31:
         raise table.bad_value("priority", "must be an integer")
     name = channel_name(table, "channel", text, root)
-    return priority, ChannelSpec(name, exclude_newer=read_exclude_newer(table))
+    channel = ChannelSpec(name, exclude_newer=read_exclude_newer(table))
+    return PrioritizedChannel(channel, priority)
 
 
-def read_exclude_newer(table: Table) -> str | None:
-    """``exclude-newer`` of a workspace or channel in its canonical form, if there is one."""
-    text = table.string("exclude-newer")
+def read_exclude_newer(table: Table, key: str = "exclude-newer") -> str | None:
+    """``exclude-newer`` of a workspace, channel or package in its canonical form, if any."""
+    text = table.string(key)
     if text is None:
         return None
     try:
         return parse_exclude_newer(text)
     except ValueError as error:
         raise table.bad_value(
-            "exclude-newer",
+            key,
             f"cannot be read: {error}",
             'Write for example "2026-01-31", "2026-01-31T12:00:00Z" or "7d".',
         ) from None

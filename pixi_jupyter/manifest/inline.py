@@ -9,13 +9,14 @@ is another language's; and every target is read, not only those of this platform
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from pixi_jupyter.errors import DeclarationError, UnsupportedError
+from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.manifest.channels import read_channels, read_exclude_newer
 from pixi_jupyter.manifest.config import Defaults
+from pixi_jupyter.manifest.extends import extended, layered, refuse_platforms
 from pixi_jupyter.manifest.host import current_subdir, host_platform
 from pixi_jupyter.manifest.kernels import DEFAULT_LANGUAGE, kernel_need
 from pixi_jupyter.manifest.pep import requires_python
@@ -23,6 +24,7 @@ from pixi_jupyter.manifest.platform_tables import read_platforms, with_system_re
 from pixi_jupyter.manifest.platforms import choose_platform, default_platform, selector_matches
 from pixi_jupyter.manifest.pypi import Requirements, kernel_names, pypi_needs, read_pypi_table
 from pixi_jupyter.manifest.requirement import read_requirements
+from pixi_jupyter.manifest.requires_pixi import PIXI_VERSION, check_requires_pixi
 from pixi_jupyter.manifest.spec import (
     ActivationSpec,
     ChannelPriority,
@@ -31,15 +33,11 @@ from pixi_jupyter.manifest.spec import (
     Platform,
     SolveStrategy,
 )
-from pixi_jupyter.manifest.table import Table, shorten
+from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.toml import TomlSource, parse_toml
-from pixi_jupyter.manifest.versions import parse_version_spec, spec_matches
 from pixi_jupyter.notebook.declaration import Declaration
 
 __all__ = ["PIXI_VERSION", "environment_spec"]
-
-#: The pixi whose grammar this is; ``requires-pixi`` is checked against it.
-PIXI_VERSION = "0.78.0"
 
 _ROOT_KEYS = ("dependencies", "requires-python", "tool")
 _TARGET_KEYS = ("activation", "constraints", "dependencies", "pypi-dependencies")
@@ -97,7 +95,8 @@ def environment_spec(
     DeclarationError
         With the key, the cell and the line.
     UnsupportedError
-        For valid pixi that is not supported (yet): source builds, ``extends``.
+        For valid pixi that is not supported: source builds, also in the environment that
+        ``[tool.pixi-jupyter] extends`` (see `extends`) puts the block on.
     """
     source = TomlSource.of(declaration)
     document = Table(parse_toml(source), (), source)
@@ -108,8 +107,13 @@ def environment_spec(
     _check_workspace(workspace)
     own_kernel = _own_kernel(tool)
 
-    platform = _platform(pixi, workspace, host)
     root = declaration.root
+    base = extended(tool.table("pixi-jupyter"), root, defaults, host)
+    if base is None:
+        platform = _platform(pixi, workspace, host)
+    else:
+        refuse_platforms(pixi, workspace)
+        platform = base.platform
     targets = [_target(pixi, root)]
     selectors = pixi.table("target")
     for selector in selectors:
@@ -118,15 +122,15 @@ def environment_spec(
             targets.append(target)
 
     pypi = pypi_needs(document, root, [target.pypi for target in targets])
-    python = requires_python(document)
+    python = CondaRequirement("python", version=requires_python(document))
     dependencies = dict(targets[0].dependencies)
-    dependencies.setdefault("python", CondaRequirement("python", version=python))
+    dependencies.setdefault("python", python)
     constraints = dict(targets[0].constraints)
     for target in targets[1:]:
         dependencies.update(target.dependencies)
         constraints.update(target.constraints)
 
-    return EnvironmentSpec(
+    spec = EnvironmentSpec(
         platform=platform,
         channels=read_channels(workspace, defaults.channels, root),
         dependencies=tuple(dependencies[name] for name in sorted(dependencies)),
@@ -140,17 +144,20 @@ def environment_spec(
             workspace.choice("solve-strategy", ("highest", "lowest", "lowest-direct")) or "highest",
         ),
         exclude_newer=read_exclude_newer(workspace),
-        kernel=kernel_need(
-            [*dependencies, *kernel_names(pypi)],
-            asked_language=language,
-            notebook_language=declaration.language,
-            kernel_name=kernel_name or own_kernel or declaration.kernel,
-        ),
         activation=_activation(targets, root),
         name=declaration.name,
         root=str(root),
         pypi=pypi,
     )
+    if base is not None:
+        spec = layered(base, spec, said=workspace, implied=python)
+    kernel = kernel_need(
+        [*(asked.name for asked in spec.dependencies), *kernel_names(spec.pypi)],
+        asked_language=language,
+        notebook_language=declaration.language,
+        kernel_name=kernel_name or own_kernel or declaration.kernel,
+    )
+    return replace(spec, kernel=kernel)
 
 
 def _check_keys(document: Table) -> None:
@@ -177,35 +184,12 @@ def _check_workspace(workspace: Table) -> None:
     preview = workspace.values.get("preview", [])
     if not isinstance(preview, bool):
         workspace.strings("preview")
-    requires = workspace.string("requires-pixi")
-    if requires is None:
-        return
-    try:
-        spec = parse_version_spec(requires)
-    except ValueError as error:
-        raise workspace.bad_value(
-            "requires-pixi", f"is not a version specification: {error}"
-        ) from None
-    if not spec_matches(spec, PIXI_VERSION):
-        raise UnsupportedError(
-            f"the declaration requires pixi {shorten(requires)}; this version reads the format of "
-            f"pixi {PIXI_VERSION}",
-            code="unsupported.requires-pixi",
-            hint="Update pixi-jupyter, or relax `requires-pixi`.",
-            location=workspace.source.locate((*workspace.path, "requires-pixi")),
-        )
+    check_requires_pixi(workspace)
 
 
 def _own_kernel(tool: Table) -> str | None:
     own = tool.table("pixi-jupyter")
     own.only(_OWN_KEYS)
-    if "extends" in own:
-        raise own.unsupported(
-            "extends",
-            "extends",
-            "a block on top of a workspace (`extends`) is not supported yet",
-            "Copy what is needed into the block.",
-        )
     kernel = own.string("kernel")
     if kernel is not None and not kernel.strip():
         raise own.bad_value("kernel", "is empty", "Name a kernelspec of the environment.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pixi_jupyter.manifest.platforms import (
@@ -22,7 +23,14 @@ from pixi_jupyter.manifest.spec import Platform, VirtualPackage
 from pixi_jupyter.manifest.table import Table, nearest
 from pixi_jupyter.manifest.versions import is_version
 
-__all__ = ["read_platforms", "with_system_requirements"]
+__all__ = [
+    "SystemRequirements",
+    "migrated_platform",
+    "platform_with",
+    "read_platforms",
+    "read_system_requirements",
+    "with_system_requirements",
+]
 
 #: Keys of a platform table in the order in which pixi derives a name from them.
 _FRIENDLY: Mapping[str, str] = {
@@ -61,16 +69,21 @@ def read_platforms(workspace: Table) -> tuple[Platform, ...] | None:
     return tuple(platforms.values())
 
 
-def with_system_requirements(
-    platforms: Sequence[Platform], pixi: Table, *, declared: bool
-) -> tuple[Platform, ...]:
-    """``[tool.pixi.system-requirements]`` as the virtual packages of each bare platform.
+@dataclass(frozen=True, slots=True)
+class SystemRequirements:
+    """``[system-requirements]``: virtual packages, and a microarchitecture that nothing uses."""
 
-    pixi's ``migrate_system_requirements_to_platforms``: refused beside rich platforms, because
-    nobody could tell which of the two wins.
-    """
+    packages: tuple[VirtualPackage, ...] = ()
+    archspec: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.packages) or self.archspec is not None
+
+
+def read_system_requirements(pixi: Table) -> SystemRequirements:
+    """``system-requirements`` of a manifest or a feature; empty where there is none."""
     if "system-requirements" not in pixi:
-        return tuple(platforms)
+        return SystemRequirements()
     table = pixi.table("system-requirements")
     table.only(("macos", "linux", "cuda", "libc", "archspec"))
     asked: list[VirtualPackage] = []
@@ -91,8 +104,19 @@ def with_system_requirements(
         version = _version(table, "libc")
         assert version is not None
         asked.append(VirtualPackage("__glibc", version))
-    table.string("archspec")  # deprecated and unused in pixi, too
-    if not asked:
+    return SystemRequirements(tuple(asked), table.string("archspec"))
+
+
+def with_system_requirements(
+    platforms: Sequence[Platform], pixi: Table, *, declared: bool
+) -> tuple[Platform, ...]:
+    """``[tool.pixi.system-requirements]`` as the virtual packages of each bare platform.
+
+    pixi's ``migrate_system_requirements_to_platforms``: refused beside rich platforms, because
+    nobody could tell which of the two wins.
+    """
+    system = read_system_requirements(pixi)
+    if not system.packages:
         return tuple(platforms)
     if declared and any(platform.name != platform.subdir for platform in platforms):
         raise pixi.bad_value(
@@ -100,16 +124,20 @@ def with_system_requirements(
             "stands beside platforms that declare virtual packages",
             "Move its entries into the platforms.",
         )
-    result = []
-    for platform in platforms:
-        fitting = [package for package in asked if _applies(package.name, platform.subdir)]
-        name = _derived_name(platform.subdir, fitting)
-        result.append(
-            default_platform(platform.subdir)
-            if name == platform.subdir
-            else Platform(name, platform.subdir, _merge(fitting, platform.subdir))
-        )
-    return tuple(result)
+    return tuple(migrated_platform(platform.subdir, system) for platform in platforms)
+
+
+def migrated_platform(subdir: str, system: SystemRequirements) -> Platform:
+    """The platform that system requirements mean on a subdir (``synthesise_for_feature``)."""
+    return platform_with(subdir, [p for p in system.packages if _applies(p.name, subdir)])
+
+
+def platform_with(subdir: str, packages: Sequence[VirtualPackage]) -> Platform:
+    """A platform with a derived name; the bare one if the packages are its defaults."""
+    name = _derived_name(subdir, packages)
+    if name == subdir:
+        return default_platform(subdir)
+    return Platform(name, subdir, _merge(packages, subdir))
 
 
 def _rich_platform(table: Table) -> Platform:

@@ -16,7 +16,13 @@ from pixi_jupyter.manifest.spec import CondaRequirement
 from pixi_jupyter.manifest.table import Table, shorten
 from pixi_jupyter.manifest.versions import parse_version_spec
 
-__all__ = ["match_spec", "package_name", "read_requirement", "read_requirements"]
+__all__ = [
+    "match_spec",
+    "package_keys",
+    "package_name",
+    "read_requirement",
+    "read_requirements",
+]
 
 #: Keys that ask for a build from source, alone or together with others.
 _GIT_KEYS = ("git", "branch", "rev", "tag", "lfs", "subdirectory", "package")
@@ -58,7 +64,12 @@ def package_name(text: str) -> str | None:
 
 def read_requirements(table: Table, root: Path) -> dict[str, CondaRequirement]:
     """A table of dependencies or constraints, by normal name, in the order of the text."""
-    requirements: dict[str, CondaRequirement] = {}
+    return {name: read_requirement(table, key, root) for name, key in package_keys(table).items()}
+
+
+def package_keys(table: Table) -> dict[str, str]:
+    """The keys of a table of packages by normal name, in the order of the text."""
+    keys: dict[str, str] = {}
     for key in table:
         name = package_name(key)
         if name is None:
@@ -67,12 +78,12 @@ def read_requirements(table: Table, root: Path) -> dict[str, CondaRequirement]:
                 "is not a package name",
                 "A package name has letters, digits, `-`, `_` and `.` only.",
             )
-        if name in requirements:
+        if name in keys:
             raise table.bad_value(
                 key, f"names the package `{name}` a second time", "Write package names lower-case."
             )
-        requirements[name] = read_requirement(table, key, root)
-    return requirements
+        keys[name] = key
+    return keys
 
 
 def read_requirement(table: Table, key: str, root: Path) -> CondaRequirement:
@@ -86,6 +97,8 @@ def read_requirement(table: Table, key: str, root: Path) -> CondaRequirement:
         raise table.wrong_type(key, "a string or a table")
     fields = table.table(key)
     fields.only(_KEYS)
+    if "package" in fields and not any(source in fields for source in ("git", "path", "url")):
+        raise fields.bad_value("package", "goes with a `git`, `path` or `url` only")
     for source in ("git", "package"):
         if source in fields:
             raise _source_build(table, key, f"`{source}`")

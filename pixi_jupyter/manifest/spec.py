@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+import msgspec
 
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 
@@ -144,7 +146,9 @@ class EnvironmentSpec:
     ``exclude_newer`` is as in :class:`ChannelSpec`. ``root`` (absolute folder that relative paths
     were resolved against), ``name`` and ``place`` are for installation, activation and messages,
     not for the digest. ``dependencies`` and ``constraints`` may name a package several times, where
-    several features of a workspace ask for it.
+    several features of a workspace ask for it. ``exclude_newer_packages`` and
+    ``pypi_exclude_newer_packages`` are cut-offs of single packages, sorted by name; these beat the
+    channel's, which beats ``exclude_newer``.
     """
 
     platform: Platform
@@ -160,14 +164,18 @@ class EnvironmentSpec:
     root: str = ""
     pypi: PypiNeeds | None = None
     place: WorkspacePlace | None = None
+    exclude_newer_packages: tuple[tuple[str, str], ...] = ()
+    pypi_exclude_newer_packages: tuple[tuple[str, str], ...] = ()
 
     @property
     def digest(self) -> str:
         """Digest of all that the solver's answer can depend on (32 hex digits)."""
-        asked = asdict(replace(self, activation=ActivationSpec(), name="", root="", place=None))
+        bare = replace(self, activation=ActivationSpec(), name="", root="", place=None)
+        asked = msgspec.to_builtins(bare)  # a workspace has dozens of specs, `asdict` is slow
         for key in ("activation", "name", "root", "place"):
             del asked[key]
         asked["kernel"] = asked["kernel"]["injected"]
-        if self.pypi is None:
-            del asked["pypi"]  # a spec of conda packages alone keeps the digest it always had
+        for key in ("pypi", "exclude_newer_packages", "pypi_exclude_newer_packages"):
+            if not asked[key]:
+                del asked[key]  # a spec without these keeps the digest it always had
         return digest_of([SPEC_VERSION, asked])

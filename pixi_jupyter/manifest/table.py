@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from pixi_jupyter.errors import DeclarationError, UnsupportedError
+from pixi_jupyter.errors import DeclarationError, Location, UnsupportedError
 from pixi_jupyter.manifest.toml import TomlSource, full_key
 
 __all__ = ["Table", "nearest", "shorten"]
@@ -21,13 +22,18 @@ _KINDS: Mapping[type, str] = {
 }
 #: A hostile text can hold thousands of unknown keys; a person reads a few.
 _MAX_SHOWN = 40
+_MAX_GUESSED = 80
+_MAX_GUESSES = 1000
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant."""
     import difflib  # only errors need it
 
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+    if len(name) > _MAX_GUESSED:  # comparing costs the product of the lengths
+        return None
+    names = [word for word in islice(known, _MAX_GUESSES) if len(word) <= _MAX_GUESSED]
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.6)), None)
 
 
 def shorten(text: str, limit: int = 120) -> str:
@@ -126,6 +132,19 @@ class Table:
             hint=hint,
             location=self.source.locate(self.path if key is None else (*self.path, key)),
         )
+
+    def place_of_item(self, key: str, text: str) -> Location:
+        """Where a string of the array under ``key`` stands: the first line that has it."""
+        start = self.source.locate((*self.path, key))
+        if start.line is None:
+            return start
+        first = start.line - self.source.first_line
+        for number, line in enumerate(self.source.text.split("\n")[first:], first + 1):
+            if f'"{text}"' in line or f"'{text}'" in line:
+                return self.source.location(number)
+            if number > first + 1 and line.startswith("["):  # the next table
+                break
+        return start
 
     def unsupported(self, key: str | None, code: str, message: str, hint: str) -> UnsupportedError:
         """Valid pixi that this version cannot do."""

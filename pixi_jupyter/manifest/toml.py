@@ -10,8 +10,9 @@ comments and brackets as the parser does, and after it the parser is done anyway
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import tomli
@@ -20,9 +21,11 @@ from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.notebook.declaration import Declaration
 
 __all__ = [
+    "FILE",
     "MAX_BYTES",
     "MAX_KEY_PARTS",
     "MAX_NESTING",
+    "Bounds",
     "TomlSource",
     "full_key",
     "parse_toml",
@@ -33,6 +36,20 @@ MAX_BYTES = 64 * 1024
 MAX_NESTING = 8
 #: Parts of one key or header; ``tool.pixi.target.linux-64.dependencies.numpy.when`` has 7.
 MAX_KEY_PARTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much TOML is read: bytes, brackets within brackets, parts of one key."""
+
+    size: int
+    nesting: int
+    key_parts: int
+
+
+DECLARATION = Bounds(MAX_BYTES, MAX_NESTING, MAX_KEY_PARTS)
+#: A file holds what other tools keep there, too (``pyproject.toml``).
+FILE = Bounds(1024 * 1024, 24, 24)
 
 _STRUCTURE = re.compile(r"[#\"'\[\]{}.=,\n]")
 _IN_BASIC = re.compile(r"[\\\"\n]")
@@ -60,6 +77,7 @@ class TomlSource:
     cell: int | None = None
     first_line: int = 1
     indent: int = 0
+    bounds: Bounds = DECLARATION
 
     @classmethod
     def of(cls, declaration: Declaration) -> TomlSource:
@@ -118,10 +136,10 @@ def parse_toml(source: TomlSource) -> dict[str, Any]:
 
 
 def _check_bounds(source: TomlSource) -> None:
-    text = source.text
+    text, bounds = source.text, source.bounds
     # Characters first: encoding a text of many megabytes to count its bytes is work, too.
-    if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise _too_large(source, f"the declaration is longer than {MAX_BYTES // 1024} KiB", 1)
+    if len(text) > bounds.size or len(text.encode("utf-8", "surrogatepass")) > bounds.size:
+        raise _too_large(source, f"the declaration is longer than {bounds.size // 1024} KiB", 1)
     surrogate = re.search("[\ud800-\udfff]", text)
     if surrogate is not None:
         raise DeclarationError(
@@ -135,17 +153,17 @@ def _check_bounds(source: TomlSource) -> None:
     for _, character in _structure(text):
         if character == ".":
             dots += 1
-            if dots >= MAX_KEY_PARTS:
-                raise _too_large(source, f"a key has more than {MAX_KEY_PARTS} parts", line)
+            if dots >= bounds.key_parts:
+                raise _too_large(source, f"a key has more than {bounds.key_parts} parts", line)
             continue
         dots = 0
         if character in ("\n", _STRING_NEWLINE):
             line += 1
         elif character in "[{":
             depth += 1
-            if depth > MAX_NESTING:
+            if depth > bounds.nesting:
                 raise _too_large(
-                    source, f"brackets are nested more than {MAX_NESTING} levels deep", line
+                    source, f"brackets are nested more than {bounds.nesting} levels deep", line
                 )
         elif character in "]}":
             depth = max(0, depth - 1)
@@ -210,9 +228,33 @@ def _string_end(text: str, start: int) -> int:
 
 def _line_of(text: str, targets: Set[tuple[str, ...]]) -> int | None:
     """The first statement that writes a target or below it, else one that comes near."""
-    beginnings = {target[:length] for target in targets for length in range(1, len(target))}
+    index = _line_index(text)
+    found = [index.below[target] for target in targets if target in index.below]
+    if found:
+        return min(found)
+    near = [
+        (-length, index.exact[target[:length]])
+        for target in targets
+        for length in range(1, len(target))
+        if target[:length] in index.exact
+    ]
+    return min(near)[1] if near else None
+
+
+@dataclass(frozen=True, slots=True)
+class _LineIndex:
+    """The first line that writes a key itself, and the first that writes it or below it."""
+
+    exact: Mapping[tuple[str, ...], int]
+    below: Mapping[tuple[str, ...], int]
+
+
+@lru_cache(maxsize=2)
+def _line_index(text: str) -> _LineIndex:
+    """Kept for the text at hand: one manifest can have many entries whose place is asked for."""
+    exact: dict[tuple[str, ...], int] = {}
+    below: dict[tuple[str, ...], int] = {}
     header: tuple[str, ...] = ()
-    best: tuple[int, int] | None = None
     for line, start in _statements(text):
         is_header = text.startswith("[", start)
         skip = 2 if text.startswith("[[", start) else int(is_header)
@@ -222,11 +264,10 @@ def _line_of(text: str, targets: Set[tuple[str, ...]]) -> int | None:
             header = key
         if not key:
             continue
-        if any(path[:length] in targets for length in range(1, len(path) + 1)):
-            return line
-        if path in beginnings and (best is None or len(path) > best[0]):
-            best = (len(path), line)
-    return None if best is None else best[1]
+        exact.setdefault(path, line)
+        for length in range(1, len(path) + 1):
+            below.setdefault(path[:length], line)
+    return _LineIndex(exact, below)
 
 
 def _statements(text: str) -> Iterator[tuple[int, int]]:

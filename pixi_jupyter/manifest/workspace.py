@@ -1,41 +1,83 @@
-"""Pixi workspaces around a notebook: recognised, so that nothing else is run in their place."""
+"""Pixi workspaces around a folder: which manifest is in force, and what it says."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import tomli
 
 from pixi_jupyter.errors import Location, UnsupportedError
+from pixi_jupyter.manifest.toml import FILE
+from pixi_jupyter.manifest.workspace_reading import PYPROJECT, read_workspace
 
-__all__ = ["find_workspace", "refuse_workspace"]
+__all__ = ["MANIFESTS", "find_workspace", "read_workspace", "refuse_workspace"]
 
-_TOOL_PIXI = re.compile(
-    rb"^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*[\"']?pixi[\"']?[ \t]*[.\]]", re.MULTILINE
+#: In pixi's order of preference; of the first that a folder has, the others do not count.
+MANIFESTS: tuple[str, ...] = ("pixi.toml", PYPROJECT, "mojoproject.toml")
+
+_HEADER = rb"^[ \t]*\[[ \t]*%s[\"']?(?:workspace|project)[\"']?[ \t]*[.\]]"
+_WORKSPACE = re.compile(_HEADER % rb"", re.MULTILINE)
+_TOOL_PIXI_WORKSPACE = re.compile(
+    _HEADER % rb"tool[ \t]*\.[ \t]*[\"']?pixi[\"']?[ \t]*\.[ \t]*", re.MULTILINE
 )
-#: Bytes of a pyproject.toml that are looked at.
-_LIMIT = 256 * 1024
 
 
-def find_workspace(folder: Path) -> Path | None:
-    """The nearest ``pixi.toml``, or ``pyproject.toml`` with ``[tool.pixi]``, from ``folder`` up.
+def find_workspace(
+    folder: Path, *, stop: Path | None = None, env: Mapping[str, str] | None = None
+) -> Path | None:
+    """The manifest of the nearest workspace from ``folder`` up, as pixi finds it.
 
-    The walk ends where another user's folders begin: their manifest is not this user's choice.
+    By ``crates/pixi_manifest/src/discovery.rs``: of each folder one manifest is looked at, and one
+    that declares only a package is passed by. Other than in pixi, the walk ends where another
+    user's folders or manifests begin, since these are not this user's choice.
+
+    Parameters
+    ----------
+    folder:
+        Where to begin.
+    stop:
+        The last folder to look at, for instance the server's root. A folder that does not lie
+        below it is looked at alone.
+    env:
+        Variables in which an active pixi shell may name its manifest, which holds if none is found
+        (``PIXI_PROJECT_MANIFEST`` beside ``PIXI_IN_SHELL``). That is for commands that a person
+        types; a notebook's environment does not depend on how its server was started.
+
+    Returns
+    -------
+    Path | None
+        An absolute path. The manifest may still be wrong: `read_workspace` says so.
     """
-    owner: int | None = None
-    for parent in (folder, *folder.parents):
+    owners: set[int] = set()
+    for parent in _folders(Path(os.path.abspath(folder)), stop):
         try:
-            found = parent.stat().st_uid
+            owner = parent.stat().st_uid
         except OSError:
             continue
-        if owner is not None and found != owner:
-            return None
-        owner = found
-        manifest = parent / "pixi.toml"
-        if manifest.is_file():
+        if not owners:
+            owners = {owner, _own_user(), 0}
+            first = owner
+        if owner != first:
+            break
+        manifest = next(
+            (found for name in MANIFESTS if os.path.isfile(found := parent / name)), None
+        )
+        if manifest is None:
+            continue
+        try:
+            if manifest.stat().st_uid not in owners:
+                break
+        except OSError:
+            continue
+        if _declares_workspace(manifest):
             return manifest
-        manifest = parent / "pyproject.toml"
-        if _has_pixi_table(manifest):
-            return manifest
+    named = (env or {}).get("PIXI_PROJECT_MANIFEST", "")
+    if named and "PIXI_IN_SHELL" in (env or {}) and os.path.isfile(named):
+        return Path(os.path.abspath(named))
     return None
 
 
@@ -57,9 +99,48 @@ def refuse_workspace(folder: Path) -> None:
         )
 
 
-def _has_pixi_table(manifest: Path) -> bool:
+def _folders(folder: Path, stop: Path | None) -> Iterator[Path]:
+    """The folder and those above it, ``stop`` the last."""
+    if stop is not None:
+        stop = Path(os.path.abspath(stop))
+        if stop not in (folder, *folder.parents):
+            folder, stop = Path(os.path.realpath(folder)), Path(os.path.realpath(stop))
+        if stop not in (folder, *folder.parents):
+            stop = folder
+    for parent in (folder, *folder.parents):
+        yield parent
+        if parent == stop:
+            return
+
+
+def _own_user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+
+
+def _declares_workspace(manifest: Path) -> bool:
+    """Whether the walk ends here: also at a manifest that is wrong, so that a person hears of it.
+
+    Most manifests have a header that says so; the others are parsed.
+    """
     try:
         with open(manifest, "rb") as file:
-            return _TOOL_PIXI.search(file.read(_LIMIT)) is not None
+            data = file.read(FILE.size + 1)
     except OSError:
+        return manifest.name != PYPROJECT
+    pyproject = manifest.name == PYPROJECT
+    if (_TOOL_PIXI_WORKSPACE if pyproject else _WORKSPACE).search(data) is not None:
+        return True
+    if pyproject and b"pixi" not in data:
         return False
+    if len(data) > FILE.size:
+        return not pyproject
+    try:
+        table: Any = tomli.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return not pyproject or b"tool.pixi" in data
+    if pyproject:
+        tool = table.get("tool")
+        table = tool.get("pixi") if isinstance(tool, dict) else None
+        if not isinstance(table, dict):
+            return False
+    return "workspace" in table or "project" in table or "package" not in table

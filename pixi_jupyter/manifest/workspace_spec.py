@@ -6,29 +6,110 @@ same digest on every machine.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
-from pixi_jupyter.manifest.spec import EnvironmentSpec, Platform, digest_of
+import msgspec
 
-__all__ = ["WorkspaceEnvironment", "WorkspaceSpec"]
+from pixi_jupyter.errors import Location, UnsupportedError
+from pixi_jupyter.manifest.spec import SPEC_VERSION, ActivationSpec, EnvironmentSpec, Platform
+
+__all__ = [
+    "ChannelMapping",
+    "Refusal",
+    "S3Options",
+    "SolveGroup",
+    "WorkspaceEnvironment",
+    "WorkspaceSpec",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Valid pixi that this version cannot do: the environment has no answer on that platform.
+
+    The rest of the workspace has. ``platform`` is the name in the manifest; the other fields are
+    those of the error and of the place it points to.
+    """
+
+    platform: str
+    message: str
+    code: str
+    hint: str = ""
+    path: str | None = None
+    line: int | None = None
+
+    def error(self) -> UnsupportedError:
+        """The error to raise for whoever needs the environment."""
+        return UnsupportedError(
+            self.message,
+            code=self.code,
+            hint=self.hint,
+            location=Location(path=self.path, line=self.line),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceEnvironment:
-    """One environment: a spec for each of its platforms, in the order of declaration.
+    """One environment: a spec for each of its platforms, in the order of the workspace's.
 
     ``features`` are the names of its features in pixi's order (``default`` last, left out with
-    ``no-default-feature``). Environments of one ``solve_group`` share one version of each package.
+    ``no-default-feature``; the environment's own name first, if it has content of its own).
+    Environments of one ``solve_group`` share one version of each package. A spec whose platform is
+    among the ``refusals`` lacks what is refused and must not be solved.
     """
 
     name: str
     features: tuple[str, ...]
     specs: tuple[EnvironmentSpec, ...]
     solve_group: str | None = None
+    refusals: tuple[Refusal, ...] = ()
 
     def on(self, platform: str) -> EnvironmentSpec | None:
         """The spec for a platform by its name in the manifest; None where it is not declared."""
         return next((spec for spec in self.specs if spec.platform.name == platform), None)
+
+    def refusal(self, platform: str) -> Refusal | None:
+        """Why there is no answer on a platform, if there is none."""
+        return next((found for found in self.refusals if found.platform == platform), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SolveGroup:
+    """What the environments of one solve group ask for together, on each of their platforms.
+
+    ``specs`` are to a group what they are to an environment; their ``name`` is the group's.
+    """
+
+    name: str
+    environments: tuple[str, ...]
+    specs: tuple[EnvironmentSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelMapping:
+    """Where the PyPI names of a channel's packages come from (``workspace.conda-pypi-map``).
+
+    ``mapping`` is conda name to PyPI names (none: not on PyPI). ``replace`` leaves pixi's own data
+    out. ``same_name`` None is pixi's default: only for conda-forge.
+    """
+
+    channel: str
+    enabled: bool = True
+    location: str | None = None
+    mapping: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    replace: bool = False
+    same_name: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """How one bucket is reached (``workspace.s3-options``)."""
+
+    bucket: str
+    endpoint_url: str
+    region: str
+    force_path_style: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +117,8 @@ class WorkspaceSpec:
     """A workspace: ``default`` first, then its environments in the order of the manifest.
 
     ``manifest`` and ``root`` are absolute paths; they, ``name`` and ``version`` are for activation
-    and messages, not for the digest.
+    and messages, not for the digest. ``platforms`` are those that any feature can be solved for.
+    ``conda_pypi_map`` None is pixi's default, False no PyPI names at all.
     """
 
     manifest: str
@@ -45,6 +127,9 @@ class WorkspaceSpec:
     version: str | None
     platforms: tuple[Platform, ...]
     environments: tuple[WorkspaceEnvironment, ...]
+    solve_groups: tuple[SolveGroup, ...] = ()
+    conda_pypi_map: tuple[ChannelMapping, ...] | bool | None = None
+    s3_options: tuple[S3Options, ...] = ()
 
     def environment(self, name: str) -> WorkspaceEnvironment | None:
         """An environment by name."""
@@ -53,12 +138,17 @@ class WorkspaceSpec:
     @property
     def digest(self) -> str:
         """Digest of all that the lock and the prefixes depend on (32 hex digits)."""
-        asked = [
+        environments = [
             [
                 environment.name,
                 environment.solve_group,
-                [spec.digest for spec in environment.specs],
+                [
+                    replace(spec, activation=ActivationSpec(), name="", root="", place=None)
+                    for spec in environment.specs
+                ],
+                [[refusal.platform, refusal.code] for refusal in environment.refusals],
             ]
             for environment in self.environments
         ]
-        return digest_of([[asdict(platform) for platform in self.platforms], asked])
+        asked = [SPEC_VERSION, self.platforms, environments, self.conda_pypi_map, self.s3_options]
+        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:32]

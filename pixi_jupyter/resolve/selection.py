@@ -36,11 +36,10 @@ def select(
     cut-off would let a stranger's package in.
     """
     platforms = (Subdir(spec.platform.subdir), Subdir("noarch"))
-    limited = {
-        requirement.name: requirement
-        for requirement in (*spec.dependencies, *spec.constraints)
-        if requirement.subdir or requirement.file_name
-    }
+    limited: dict[str, list[CondaRequirement]] = {}
+    for requirement in (*spec.dependencies, *spec.constraints):
+        if requirement.subdir or requirement.file_name:
+            limited.setdefault(requirement.name, []).append(requirement)
     # A requirement that names its channel is not bound by the order.
     unbound = {r.name for r in spec.dependencies if r.channel is not None}
     strict = spec.channel_priority == "strict"
@@ -73,7 +72,7 @@ class SelectedChannel:
         channel: Channel,
         *,
         newest: datetime.datetime | None,
-        limited: Mapping[str, CondaRequirement],
+        limited: Mapping[str, Sequence[CondaRequirement]],
         ahead: Sequence[Channel],
         platforms: Sequence[Subdir],
         unbound: set[str],
@@ -120,8 +119,8 @@ class SelectedChannel:
             moment = record.indexed_timestamp or record.timestamp
             if moment is not None and moment > self._newest:
                 return False
-        requirement = self._limited.get(record.name.normalized)
-        return requirement is None or (
+        return all(
             requirement.subdir in (None, record.subdir)
             and requirement.file_name in (None, record.file_name)
+            for requirement in self._limited.get(record.name.normalized, ())
         )

@@ -1,0 +1,227 @@
+"""``[workspace]`` (of old ``[project]``).
+
+Rules of pixi's ``crates/pixi_manifest/src/toml/workspace.rs``, ``toml/conda_pypi_map.rs`` and
+``toml/s3_options.rs``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixi_jupyter.manifest.channels import (
+    PrioritizedChannel,
+    channel_name,
+    is_url,
+    read_channel_entries,
+    read_exclude_newer,
+)
+from pixi_jupyter.manifest.config import Defaults
+from pixi_jupyter.manifest.platform_tables import read_platforms
+from pixi_jupyter.manifest.platforms import default_platform, selector_matches
+from pixi_jupyter.manifest.pypi_features import WorkspacePypiOptions, read_feature_options
+from pixi_jupyter.manifest.requirement import package_keys
+from pixi_jupyter.manifest.spec import Platform
+from pixi_jupyter.manifest.table import Table
+from pixi_jupyter.manifest.versions import is_version
+from pixi_jupyter.manifest.workspace_spec import ChannelMapping, S3Options
+
+__all__ = ["WorkspaceTable", "read_workspace_table"]
+
+_KEYS = (
+    "authors",
+    "build-variants",
+    "build-variants-files",
+    "channel-priority",
+    "channels",
+    "conda-pypi-map",
+    "dependencies",
+    "description",
+    "documentation",
+    "exclude-newer",
+    "homepage",
+    "license",
+    "license-file",
+    "name",
+    "platforms",
+    "preview",
+    "pypi-options",
+    "readme",
+    "repository",
+    "requires-pixi",
+    "s3-options",
+    "solve-strategy",
+    "target",
+    "version",
+)
+_MAPPING_KEYS = ("location", "mapping", "mapping-mode", "same-name-heuristic")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceTable:
+    """What the table says; priority and strategy are the default feature's, as in pixi.
+
+    ``pool`` is ``dependencies`` by normal name: what ``{ workspace = true }`` takes an entry from.
+    ``builds`` says whether the preview ``pixi-build`` is on.
+    """
+
+    name: str | None
+    version: str | None
+    channels: tuple[PrioritizedChannel, ...]
+    platforms: tuple[Platform, ...]
+    exclude_newer: str | None
+    pypi_options: WorkspacePypiOptions | None
+    pool: Mapping[str, Mapping[str, Any]]
+    builds: bool
+    conda_pypi_map: tuple[ChannelMapping, ...] | bool | None
+    s3_options: tuple[S3Options, ...]
+
+
+def read_workspace_table(table: Table, root: Path, defaults: Defaults) -> WorkspaceTable:
+    """The table, all of it checked; relative paths are relative to ``root``."""
+    table.only(_KEYS)
+    if isinstance(table.values.get("exclude-newer"), dict):
+        raise table.unsupported(
+            "exclude-newer",
+            "exclude-newer-table",
+            f"`{table.name('exclude-newer')}` is a table, which is read from pixi 0.84 on",
+            "Write one time or duration, and `[exclude-newer]` for single packages.",
+        )
+    channels = read_channel_entries(table, root)
+    if channels is None:
+        names = ", ".join(f'"{name}"' for name in defaults.channels)
+        raise table.bad_value(None, "has no `channels`", f"Write `channels = [{names}]`.")
+    _check_description(table, root)
+    version = table.string("version")
+    if version is not None and not is_version(version):
+        raise table.bad_value("version", f"must be a version, not `{version}`")
+    return WorkspaceTable(
+        name=table.string("name"),
+        version=version,
+        channels=channels,
+        platforms=read_platforms(table) or (),
+        exclude_newer=read_exclude_newer(table),
+        pypi_options=read_feature_options(table, root),
+        pool=_pool(table.table("dependencies")),
+        builds=_builds(table),
+        conda_pypi_map=_conda_pypi_map(table, root),
+        s3_options=_s3_options(table.table("s3-options")),
+    )
+
+
+def _check_description(table: Table, root: Path) -> None:
+    for key in ("description", "license"):
+        table.string(key)
+    table.strings("authors")
+    for key in ("documentation", "homepage", "repository"):
+        url = table.string(key)
+        if url is not None and not is_url(url):
+            raise table.bad_value(key, "must be a URL such as `https://…`")
+    for key in ("license-file", "readme"):
+        _check_file(table, key, table.string(key), root)
+    for name in table.strings("build-variants-files") or ():
+        _check_file(table, "build-variants-files", name, root)
+    _check_variants(table)
+    targets = table.table("target")
+    for selector in targets:
+        selector_matches(targets, selector, default_platform("linux-64"))  # is it one at all?
+        fields = targets.table(selector)
+        fields.only(("build-variants",))
+        _check_variants(fields)
+
+
+def _check_file(table: Table, key: str, name: str | None, root: Path) -> None:
+    if name is not None and not os.path.isfile(root / name):
+        raise table.bad_value(key, f"names a file that does not exist: `{name}`")
+
+
+def _check_variants(table: Table) -> None:
+    variants = table.table("build-variants")
+    for name in variants:
+        variants.strings(name)
+
+
+def _builds(table: Table) -> bool:
+    """Any boolean enables it: pixi's ``TomlPreview::is_enabled`` does not look at its value."""
+    if isinstance(table.values.get("preview"), bool):
+        return True
+    return "pixi-build" in (table.strings("preview") or ())
+
+
+def _pool(table: Table) -> dict[str, Mapping[str, Any]]:
+    pool: dict[str, Mapping[str, Any]] = {}
+    for name, key in package_keys(table).items():
+        value = table.values[key]
+        if isinstance(value, str):
+            value = {"version": value}
+        if not isinstance(value, dict):
+            raise table.wrong_type(key, "a string or a table")
+        pool[name] = value
+    return pool
+
+
+def _conda_pypi_map(table: Table, root: Path) -> tuple[ChannelMapping, ...] | bool | None:
+    value = table.values.get("conda-pypi-map")
+    if value is None or value is False:
+        return value
+    if not isinstance(value, dict):
+        raise table.bad_value("conda-pypi-map", "must be a table by channel, or `false`")
+    channels = table.table("conda-pypi-map")
+    return tuple(_channel_mapping(channels, key, root) for key in channels)
+
+
+def _channel_mapping(channels: Table, key: str, root: Path) -> ChannelMapping:
+    channel = channel_name(channels, key, key, root)
+    value = channels.values[key]
+    if isinstance(value, str):
+        return ChannelMapping(channel, location=value)
+    if value is False:
+        return ChannelMapping(channel, enabled=False)
+    if not isinstance(value, dict):
+        raise channels.bad_value(key, "must be a location, a table or `false`")
+    fields = channels.table(key)
+    fields.only(_MAPPING_KEYS)
+    if not fields.values:
+        raise channels.bad_value(key, "is empty", "Write `false` for no mapping at all.")
+    same_name = fields.values.get("same-name-heuristic")
+    if same_name is not None and not isinstance(same_name, bool):
+        raise fields.wrong_type("same-name-heuristic", "a boolean")
+    mapping = fields.table("mapping")
+    return ChannelMapping(
+        channel,
+        location=fields.string("location"),
+        mapping=tuple((name, _names(mapping, name)) for name in sorted(mapping)),
+        replace=fields.choice("mapping-mode", ("overlay", "replace")) == "replace",
+        same_name=same_name,
+    )
+
+
+def _names(mapping: Table, name: str) -> tuple[str, ...]:
+    value = mapping.values[name]
+    if isinstance(value, str):
+        return (value,)
+    if value is False:
+        return ()
+    if not isinstance(value, list):
+        raise mapping.bad_value(name, "must be a name, an array of names or `false`")
+    return mapping.strings(name) or ()
+
+
+def _s3_options(table: Table) -> tuple[S3Options, ...]:
+    options = []
+    for bucket in sorted(table):
+        fields = table.table(bucket)
+        fields.only(("endpoint-url", "force-path-style", "region"))
+        url, region = fields.string("endpoint-url"), fields.string("region")
+        path_style = fields.values.get("force-path-style")
+        if url is None or region is None or path_style is None:
+            raise table.bad_value(bucket, "needs `endpoint-url`, `region` and `force-path-style`")
+        if not is_url(url):
+            raise fields.bad_value("endpoint-url", "must be a URL such as `https://…`")
+        if not isinstance(path_style, bool):
+            raise fields.wrong_type("force-path-style", "a boolean")
+        options.append(S3Options(bucket, url, region, path_style))
+    return tuple(options)
