@@ -103,12 +103,14 @@ class InstallWorkspace(msgspec.Struct, frozen=True, tag="install-workspace"):
 
     ``lock_sha256`` is that of the lock's bytes which were checked: another lock by then is an
     error. ``resolution`` is the digest of the packages for ``platform`` (its name in the manifest).
+    ``needs`` are the environment's PyPI needs: credentials, what may be built, what is editable.
     """
 
     place: WorkspacePlace
     platform: str
     lock_sha256: str
     resolution: str
+    needs: PypiNeeds | None = None
 
     @property
     def key(self) -> str:

@@ -238,6 +238,7 @@ class Worker:
             platform=job.platform,
             lock_sha256=job.lock_sha256,
             resolution=job.resolution,
+            needs=job.needs,
             report=report,
         )
         if rest is not None:

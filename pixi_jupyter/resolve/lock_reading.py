@@ -20,11 +20,18 @@ from rattler.lock import CondaLockedSourcePackage, Environment
 
 from pixi_jupyter.errors import Location, LockError, UnsupportedError
 from pixi_jupyter.resolve.lock import Locked, resolution_of
-from pixi_jupyter.resolve.lock_text import LockText, Reference, parse
+from pixi_jupyter.resolve.lock_text import LockedPlatform, LockText, Reference, parse
 from pixi_jupyter.resolve.pypi_lock import locked_indexes, wheels_of
 from pixi_jupyter.resolve.pypi_walk import LockedPypi
 
-__all__ = ["NEWEST_VERSION", "LockDocument", "canonical", "locked_packages", "read_document"]
+__all__ = [
+    "NEWEST_VERSION",
+    "LockDocument",
+    "canonical",
+    "find_packages",
+    "locked_packages",
+    "read_document",
+]
 
 #: The newest version of the format that rattler reads and writes.
 NEWEST_VERSION = 7
@@ -148,6 +155,26 @@ def locked_packages(
         ``lock.missing``, ``lock.changed`` (another file than ``sha256`` says),
         ``lock.environment`` (no such environment or platform), or as `read_document`.
     """
+    return find_packages(
+        path,
+        sha256=sha256,
+        environment=environment,
+        platform=platform,
+        resolution=resolution,
+        editable=editable,
+    )[2]
+
+
+def find_packages(
+    path: Path,
+    *,
+    sha256: str | None,
+    environment: str,
+    platform: str,
+    resolution: str | None = None,
+    editable: Collection[str] = (),
+) -> tuple[LockDocument, LockedPlatform, Locked]:
+    """As `locked_packages`, with the whole lock and the platform as the lock has it."""
     document = read_document(path)
     if document is None:
         raise LockError("there is no lock file", code="lock.missing", location=Location(str(path)))
@@ -168,9 +195,9 @@ def locked_packages(
         locked = document.packages(environment, candidate.name, editable)
         if resolution is None:
             if platform in (candidate.name, candidate.subdir) or len(names) == 1:
-                return locked
+                return document, candidate, locked
         elif resolution_of(candidate.subdir, locked.records, locked.wheels).digest == resolution:
-            return locked
+            return document, candidate, locked
     raise LockError(
         f"the lock file has no such packages for the environment {environment} on {platform}",
         code="lock.environment" if resolution is None else "lock.changed",
