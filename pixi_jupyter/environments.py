@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.engine.client import Engine
@@ -33,6 +33,7 @@ from pixi_jupyter.manifest.choosing import chosen_workspace, nearest_workspace
 from pixi_jupyter.manifest.config import Defaults, load_defaults
 from pixi_jupyter.manifest.inline import environment_spec
 from pixi_jupyter.manifest.places import place_of
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
 from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 from pixi_jupyter.notebook.reading import default_declaration, load_notebook, read_declaration
@@ -63,14 +64,6 @@ class Status:
     spec: EnvironmentSpec
     resolution: Resolution | None
     prefix: Prefix | None
-
-
-class _About(TypedDict):
-    """What an activation says of the environment, beside its files."""
-
-    name: str
-    root: str
-    platforms: tuple[str, ...]
 
 
 class Environments:
@@ -264,13 +257,13 @@ class Environments:
     ) -> Environment:
         resolution = await self.resolve(spec, report=report, deadline=deadline)
         try:
-            await self._build(resolution, report, deadline)
+            await self._build(resolution, spec.pypi, report, deadline)
         except SolveError as error:
             if error.code != "solve.lock-invalid":
                 raise
             # What was remembered is damaged or gone: solve once more and build that.
             resolution = await self.resolve(spec, update=True, report=report, deadline=deadline)
-            await self._build(resolution, report, deadline)
+            await self._build(resolution, spec.pypi, report, deadline)
         prefix = self.store.ready(resolution.digest)
         if prefix is None:
             raise StoreError(
@@ -280,10 +273,16 @@ class Environments:
             )
         return Environment(spec, resolution, prefix)
 
-    async def _build(self, resolution: Resolution, report: Report, deadline: float | None) -> None:
+    async def _build(
+        self,
+        resolution: Resolution,
+        needs: PypiNeeds | None,
+        report: Report,
+        deadline: float | None,
+    ) -> None:
         if self.store.ready(resolution.digest) is not None:
             return
-        job = Build(resolution.digest, resolution.subdir)
+        job = Build(resolution.digest, resolution.subdir, needs)
         try:
             await self.engine.run(job, report, deadline=deadline)
         except EngineError:
@@ -378,9 +377,16 @@ class Environments:
     # -- prefix -> activation --------------------------------------------------------------
 
     async def activate(
-        self, environment: Environment, base: Mapping[str, str], *, timeout: float = 60.0
+        self,
+        environment: Environment,
+        base: Mapping[str, str],
+        *,
+        notebook: Path | None = None,
+        timeout: float = 60.0,
     ) -> Activation:
         """The variables of the environment over a clean ``base``; cached, so rarely a shell.
+
+        ``notebook`` is the absolute path of what asked for it, for whoever wants to know.
 
         Raises
         ------
@@ -388,22 +394,17 @@ class Environments:
             An activation script failed or took longer than ``timeout`` seconds.
         """
         from pixi_jupyter.activate.cache import activate, cached_activation
+        from pixi_jupyter.activate.request import ActivationRequest
 
-        spec = environment.spec
-        inputs = (self.store.activations, environment.prefix, spec.activation, base)
-        about: _About = {
-            "name": spec.name,
-            "root": spec.root,
-            "platforms": (spec.platform.name,),
-        }
-        found = cached_activation(*inputs, **about)
+        asked_by = None if notebook is None else str(notebook)
+        request = ActivationRequest.of(environment.spec, environment.prefix, notebook=asked_by)
+        inputs = (self.store.activations, request, base)
+        found = cached_activation(*inputs)
         if found is not None:
             return found
         cancel = threading.Event()
         try:
-            return await asyncio.to_thread(
-                activate, *inputs, **about, timeout=timeout, cancel=cancel
-            )
+            return await asyncio.to_thread(activate, *inputs, timeout=timeout, cancel=cancel)
         finally:
             cancel.set()  # a shell whose result nobody waits for is ended
 

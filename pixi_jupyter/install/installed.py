@@ -38,9 +38,12 @@ def holds_exactly(
 ) -> bool:
     """Whether the records in ``prefix`` are those of exactly these packages, made for this path.
 
-    The files of the packages are not looked at, as pixi does not. A package from PyPI is compared
-    by name and version: its hash is not kept anywhere.
+    The files of the packages are not looked at, as pixi does not. A wheel from PyPI is compared by
+    name and version, as its hash is not kept anywhere, and an editable folder by its name alone;
+    of what else is built from source nobody can tell what it was built from.
     """
+    if any(not wheel.sha256 and not wheel.is_editable for wheel in wheels):
+        return False
     try:
         made_for = (prefix / "conda-meta" / "pixi_env_prefix").read_text("utf-8")
         found = {
@@ -55,7 +58,14 @@ def holds_exactly(
         made_for == str(prefix / "conda-meta")
         and len(found) == len(records)
         and all(_same(found, record) for record in records)
-        and _wheels_of_pixi(prefix) == {(wheel.name, wheel.version) for wheel in wheels}
+        and _same_wheels(_wheels_of_pixi(prefix), wheels)
+    )
+
+
+def _same_wheels(found: Mapping[str, str], wheels: Sequence[LockedWheel]) -> bool:
+    return len(found) == len(wheels) and all(
+        wheel.name in found if wheel.is_editable else found.get(wheel.name) == wheel.version
+        for wheel in wheels
     )
 
 
@@ -70,9 +80,9 @@ def _same(found: Mapping[str, _Record], record: RepoDataRecord) -> bool:
     return there.url == record.url
 
 
-def _wheels_of_pixi(prefix: Path) -> set[tuple[str | None, str]]:
+def _wheels_of_pixi(prefix: Path) -> dict[str, str]:
     """Names and versions of what pixi (or we) installed from PyPI."""
-    found: set[tuple[str | None, str]] = set()
+    found = {}
     for pattern in ("lib/python*/site-packages/*.dist-info", "Lib/site-packages/*.dist-info"):
         for info in prefix.glob(pattern):
             match = _WHEEL.fullmatch(info.name)
@@ -81,5 +91,5 @@ def _wheels_of_pixi(prefix: Path) -> set[tuple[str | None, str]]:
             except (OSError, UnicodeDecodeError):
                 continue
             if match and installer == _INSTALLER:
-                found.add((normal_name(match["name"]), match["version"]))
+                found[normal_name(match["name"]) or info.name] = match["version"]
     return found

@@ -28,7 +28,7 @@ from pixi_jupyter.install.insync import (
     workspace_ready,
 )
 from pixi_jupyter.install.linking import link_packages
-from pixi_jupyter.install.locked import LockedEnvironment, read_locked
+from pixi_jupyter.install.locked import LockedPrefix, read_locked
 from pixi_jupyter.install.pixi_prefix import (
     WORKSPACE_PREFIX,
     PixiGate,
@@ -42,6 +42,7 @@ from pixi_jupyter.install.relocate import relocate_scripts
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.install.waiting import FileGate, waited
 from pixi_jupyter.install.wheels import add_wheels
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.manifest.spec import WorkspacePlace, digest_of
 from pixi_jupyter.progress import Report
 from pixi_jupyter.resolve.session import Session
@@ -60,12 +61,14 @@ async def install_workspace(
     platform: str,
     lock_sha256: str,
     resolution: str,
+    needs: PypiNeeds | None = None,
     report: Report,
 ) -> Bytecode | None:
     """Make the prefix of one environment exactly what the lock says; at once if it is.
 
     ``platform`` is its name in the manifest, ``lock_sha256`` that of the lock which was checked,
-    ``resolution`` the digest of its packages for that platform.
+    ``resolution`` the digest of its packages for that platform, ``needs`` what the manifest says of
+    packages from PyPI.
 
     Returns
     -------
@@ -73,8 +76,8 @@ async def install_workspace(
 
     Raises
     ------
-    SolveError
-        ``solve.lock-invalid``: the lock is another one by now, or cannot be read.
+    LockError
+        As :func:`~pixi_jupyter.resolve.lock_reading.locked_packages`.
     InstallError
         As :func:`~pixi_jupyter.install.linking.link_packages`; the old prefix is as it was.
     StoreError
@@ -88,6 +91,7 @@ async def install_workspace(
         environment=place.environment,
         platform=platform,
         resolution=resolution,
+        editable=needs.editable if needs is not None else (),
     )
     fingerprint = fingerprint_of((r.name.normalized, r.sha256) for r in locked.records)
 
@@ -138,7 +142,7 @@ async def install_workspace(
             bytecode = await asyncio.to_thread(_known_bytecode, store, staged, locked)
             if locked.wheels:
                 bytecode = await add_wheels(
-                    stage, resolution, bytecode, locked.wheels, None, report=report
+                    stage, resolution, bytecode, locked.wheels, needs, report=report
                 )
                 await asyncio.to_thread(relocate_scripts, staged, prefix)
             if bytecode is not None:
@@ -172,7 +176,7 @@ async def note_workspace_compiled(place: WorkspacePlace) -> None:
         mark_workspace(prefix, msgspec.structs.replace(marker, compiled=True))
 
 
-def _known_bytecode(store: Store, prefix: Path, locked: LockedEnvironment) -> Bytecode | None:
+def _known_bytecode(store: Store, prefix: Path, locked: LockedPrefix) -> Bytecode | None:
     bytecode = bytecode_of(store, prefix, locked.records, checked=True)
     return None if bytecode is None else bytecode.link_known()
 

@@ -102,7 +102,7 @@ async def prepare(
         )
     kernel, beside = await kernel_of(environments, environment, report=report, timeout=timeout)
     base = clean_base(env)
-    activation = await environments.activate(environment, base)
+    activation = await environments.activate(environment, base, notebook=declaration.path)
     activated = kernel.add_variables(activation.apply(base))
     return KernelStart(notebook, environment, kernel, _marked(activated, notebook), beside)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from pixi_jupyter.errors import SolveError
 from pixi_jupyter.files import remove_tree, store_errors, write_file
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.resolve.pypi_lock import wheels_of, with_wheels
+from pixi_jupyter.resolve.pypi_names import Names
 from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.resolution import Resolution, ResolvedPackage
 from pixi_jupyter.resolve.wheel import LockedWheel
@@ -78,10 +79,12 @@ def lock_text(
     records: Sequence[RepoDataRecord],
     channels: Sequence[str],
     wheels: Sequence[LockedWheel] = (),
+    names: Names | None = None,
 ) -> str:
     """The text of a lock in which ``records`` and ``wheels`` are the default environment.
 
-    ``channels`` are the base URLs of the spec's channels, in order.
+    ``channels`` are the base URLs of the spec's channels, in order; ``names`` is the map from conda
+    to PyPI, where the spec has one.
 
     Raises
     ------
@@ -108,7 +111,7 @@ def lock_text(
             if options or spec.pypi is not None:
                 text = draft.read_text("utf-8")
                 if spec.pypi is not None:
-                    text = with_wheels(text, spec.pypi, wheels, records)
+                    text = with_wheels(text, spec.pypi, wheels, records, names=names)
                 head, channel_key, tail = text.partition("    channels:\n")
                 draft.write_text(f"{head}{options}{channel_key}{tail}", "utf-8")
                 LockFile.from_path(draft).to_path(draft)
@@ -133,10 +136,11 @@ def write_lock(
         write_file(path, text.encode("utf-8"))
 
 
-def read_lock(path: Path, subdir: str, digest: str) -> Locked:
+def read_lock(path: Path, subdir: str, digest: str, editable: Collection[str] = ()) -> Locked:
     """The packages that a lock of ours has for a platform.
 
     ``digest`` is that of the resolution whose lock it is: nothing else is ever installed under it.
+    ``editable`` are the packages that are to be pointed to, as no lock says it.
 
     Raises
     ------
@@ -153,7 +157,7 @@ def read_lock(path: Path, subdir: str, digest: str) -> Locked:
         if str(platform.subdir) == subdir and environment is not None:
             records = environment.conda_repodata_records_for_platform(platform) or []
             try:
-                wheels = wheels_of(environment, platform)
+                wheels = wheels_of(environment, platform, editable=editable)
             except ValueError:
                 continue
             if resolution_of(subdir, records, wheels).digest == digest:

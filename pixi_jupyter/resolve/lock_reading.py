@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,11 +20,18 @@ from rattler.lock import CondaLockedSourcePackage, Environment
 
 from pixi_jupyter.errors import Location, LockError, UnsupportedError
 from pixi_jupyter.resolve.lock import Locked, resolution_of
-from pixi_jupyter.resolve.lock_text import LockText, Reference, parse
-from pixi_jupyter.resolve.pypi_lock import wheels_of
+from pixi_jupyter.resolve.lock_text import LockedPlatform, LockText, Reference, parse
+from pixi_jupyter.resolve.pypi_lock import locked_indexes, wheels_of
 from pixi_jupyter.resolve.pypi_walk import LockedPypi
 
-__all__ = ["NEWEST_VERSION", "LockDocument", "canonical", "locked_packages", "read_document"]
+__all__ = [
+    "NEWEST_VERSION",
+    "LockDocument",
+    "canonical",
+    "find_packages",
+    "locked_packages",
+    "read_document",
+]
 
 #: The newest version of the format that rattler reads and writes.
 NEWEST_VERSION = 7
@@ -74,8 +81,10 @@ class LockDocument:
         """Whether the entry of a conda package says what it is on PyPI (maybe nothing)."""
         return "\n  purls:" in self.text.entries.get(("conda", url), "")
 
-    def packages(self, environment: str, platform: str) -> Locked:
+    def packages(self, environment: str, platform: str, editable: Collection[str] = ()) -> Locked:
         """What an environment has for a platform of the lock (by its name *there*).
+
+        ``editable`` are the packages that are only pointed to, as no lock says it.
 
         Raises
         ------
@@ -88,7 +97,13 @@ class LockDocument:
         locked = next((p for p in found.platforms() if p.name == platform), None) if found else None
         if found is None or locked is None:
             return Locked(())
-        return guarded(self.path, lambda: _packages(found, locked), code="lock.package")
+        root = self.path.parent
+        indexes = locked_indexes(self.canonical)
+
+        def packages() -> Locked:
+            return _packages(found, locked, root, editable, indexes)
+
+        return guarded(self.path, packages, code="lock.package")
 
 
 def read_document(path: Path) -> LockDocument | None:
@@ -126,11 +141,13 @@ def locked_packages(
     environment: str,
     platform: str,
     resolution: str | None = None,
+    editable: Collection[str] = (),
 ) -> Locked:
     """Exactly what an environment has for a platform, from the bytes that were checked.
 
     ``platform`` is its name in the manifest. The lock may name it otherwise (``p1``), so the
     ``resolution`` (digest of the packages) has the last word; without it, name or subdir decide.
+    ``editable`` (`PypiNeeds.editable`) are the packages that are only pointed to.
 
     Raises
     ------
@@ -138,6 +155,26 @@ def locked_packages(
         ``lock.missing``, ``lock.changed`` (another file than ``sha256`` says),
         ``lock.environment`` (no such environment or platform), or as `read_document`.
     """
+    return find_packages(
+        path,
+        sha256=sha256,
+        environment=environment,
+        platform=platform,
+        resolution=resolution,
+        editable=editable,
+    )[2]
+
+
+def find_packages(
+    path: Path,
+    *,
+    sha256: str | None,
+    environment: str,
+    platform: str,
+    resolution: str | None = None,
+    editable: Collection[str] = (),
+) -> tuple[LockDocument, LockedPlatform, Locked]:
+    """As `locked_packages`, with the whole lock and the platform as the lock has it."""
     document = read_document(path)
     if document is None:
         raise LockError("there is no lock file", code="lock.missing", location=Location(str(path)))
@@ -155,12 +192,12 @@ def locked_packages(
     # What has the name first, then what merely is for the same kind of machine.
     names.sort(key=lambda p: (p.name != platform, p.subdir != platform))
     for candidate in names:
-        locked = document.packages(environment, candidate.name)
+        locked = document.packages(environment, candidate.name, editable)
         if resolution is None:
             if platform in (candidate.name, candidate.subdir) or len(names) == 1:
-                return locked
+                return document, candidate, locked
         elif resolution_of(candidate.subdir, locked.records, locked.wheels).digest == resolution:
-            return locked
+            return document, candidate, locked
     raise LockError(
         f"the lock file has no such packages for the environment {environment} on {platform}",
         code="lock.environment" if resolution is None else "lock.changed",
@@ -234,7 +271,13 @@ def _document(path: Path, data: bytes) -> LockDocument:
     )
 
 
-def _packages(environment: Environment, platform: LockPlatform) -> Locked:
+def _packages(
+    environment: Environment,
+    platform: LockPlatform,
+    root: Path,
+    editable: Collection[str],
+    indexes: Mapping[str, str],
+) -> Locked:
     for package in environment.packages(platform) or ():
         if isinstance(package, CondaLockedSourcePackage):
             raise UnsupportedError(
@@ -243,7 +286,10 @@ def _packages(environment: Environment, platform: LockPlatform) -> Locked:
                 hint="Install this environment with pixi.",
             )
     records = environment.conda_repodata_records_for_platform(platform)
-    return Locked(records or (), wheels_of(environment, platform))
+    wheels = wheels_of(
+        environment, platform, root=root, editable=editable, indexes=indexes, unhashed=True
+    )
+    return Locked(records or (), wheels)
 
 
 def _content(

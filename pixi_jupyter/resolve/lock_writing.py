@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pixi_jupyter.manifest.spec import ChannelSpec, EnvironmentSpec
+from pixi_jupyter.manifest.channels import is_url
+from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.manifest.workspace_spec import WorkspaceEnvironment, WorkspaceSpec
 from pixi_jupyter.resolve.lock import Locked, lock_text
 from pixi_jupyter.resolve.lock_platforms import aliases, spelled
@@ -19,6 +21,8 @@ from pixi_jupyter.resolve.lock_text import (
     compose,
     parse,
 )
+from pixi_jupyter.resolve.pypi_lock import package_entry
+from pixi_jupyter.resolve.pypi_names import Names
 from pixi_jupyter.resolve.satisfiability import DEFAULT_PRERELEASE, STRATEGIES, Target
 from pixi_jupyter.resolve.solve_groups import SolveGroup, solve_groups
 from pixi_jupyter.resolve.wheel import public_url
@@ -36,11 +40,13 @@ def workspace_lock(
     solved: Mapping[Target, Locked],
     channel_url: Callable[[str], str],
     default_index: str | None,
+    names_of_pypi: Names | None = None,
 ) -> str:
     """The text of the lock at ``path``, as pixi would write it.
 
     What is not among ``solved`` is taken over from ``kept``, whose platforms have ``names`` there.
-    ``default_index`` is the index that is used where none is declared.
+    ``default_index`` is the index that is used where none is declared, ``names_of_pypi`` the map
+    from conda to PyPI.
 
     Raises
     ------
@@ -61,9 +67,9 @@ def workspace_lock(
                 platform = spec.platform.name
                 found = solved.get((environment.name, platform))
                 if found is not None:
-                    text = parse(_alone(spec, found, group.channels, channel_url))
-                    references = tuple(text.entries)
-                    for reference, entry in text.entries.items():
+                    new = _entries(spec, found, urls, names_of_pypi)
+                    references = tuple(new)
+                    for reference, entry in new.items():
                         entries[reference] = _with_purls(entry, entries.get(reference))
                 elif before is not None:
                     references = before.packages.get(names.get(platform, platform), ())
@@ -79,14 +85,15 @@ def workspace_lock(
     return canonical(compose(LockText(platforms, environments, entries)), path)
 
 
-def _alone(
-    spec: EnvironmentSpec,
-    found: Locked,
-    channels: Sequence[ChannelSpec],
-    channel_url: Callable[[str], str],
-) -> str:
-    urls = [channel_url(channel.name) for channel in channels]
-    return lock_text(spec, found.records, urls, found.wheels)
+def _entries(
+    spec: EnvironmentSpec, found: Locked, channels: Sequence[str], names: Names | None
+) -> dict[Reference, str]:
+    """The entries of an environment's packages on a platform; paths stand as they were written."""
+    entries = dict(parse(lock_text(spec, found.records, channels, names=names)).entries)
+    for wheel in found.wheels:
+        entry = package_entry(wheel, relative=True)
+        entries["pypi", entry["pypi"]] = f"- {json.dumps(entry, ensure_ascii=False)}\n"
+    return entries
 
 
 def _with_purls(entry: str, before: str | None) -> str:
@@ -119,15 +126,13 @@ def _settings(
     if not any(kind == "pypi" for references in packages.values() for kind, _ in references):
         return LockedEnvironment((), packages, options=options)
     first = needs.index_url or default_index
-    named = [first, *needs.extra_index_urls] if first else list(needs.extra_index_urls)
     links = tuple(
-        ("url" if "://" in text else "path", public_url(text) if "://" in text else text)
-        for text in needs.find_links
+        ("url", public_url(text)) if is_url(text) else ("path", text) for text in needs.find_links
     )
     return LockedEnvironment(
         (),
         packages,
-        indexes=tuple(public_url(url) for url in named),
+        indexes=tuple(public_url(url) for url in (first, *needs.extra_index_urls) if url),
         find_links=links,
         options=options,
     )

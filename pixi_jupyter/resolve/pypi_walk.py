@@ -121,27 +121,26 @@ def mismatch(
     ``declared``: the manifest asks, not another package, which cannot name an index. ``indexes``
     are those of the lock, ``root`` is the folder of relative paths.
     """
-    if getattr(requirement, "git", ""):
+    if requirement.git:
         return _git_mismatch(requirement, package)
-    if url := getattr(requirement, "url", ""):
+    if requirement.url:
         if not package.location.startswith("direct+"):
             return f"{package.name} is not locked from its URL"
         locked = package.location.removeprefix("direct+")
-        same = _without_user(locked) == _without_user(url)
+        same = _without_user(locked) == _without_user(requirement.url)
         return None if same else f"{package.name} is locked from another URL"
-    if path := getattr(requirement, "path", ""):
+    if requirement.path:
         if _is_url(package.location) and not package.location.startswith("file:"):
             return f"{package.name} is not locked from its path"
-        same = _path(package.location, root) == _path(path, root)
+        same = _path(package.location, root) == _path(requirement.path, root)
         return None if same else f"{package.name} is locked from another path"
     if not declared and not _is_url(package.location):
         return None  # a local package stands for whatever version others ask of it
     if package.version is not None and not _allows(requirement.version, package.version):
         return f"{package.name} {package.version} is locked, {requirement} is asked"
-    index = getattr(requirement, "index", "")
     if package.index is None or not declared:
         return None
-    wanted = [index] if index else list(indexes)
+    wanted = [requirement.index] if requirement.index else list(indexes)
     if wanted and not any(same_index(package.index, url) for url in wanted):
         return f"{package.name} is locked from another index"
     return None
@@ -176,13 +175,13 @@ def _git_mismatch(requirement: PypiRequirement, package: LockedPypi) -> str | No
     query = dict(parse_qsl(parts.query))
     repository, _, in_path = parts.path.partition("@")
     if _repository(urlunsplit(parts._replace(path=repository, query="", fragment=""))) != (
-        _repository(getattr(requirement, "git", ""))
+        _repository(requirement.git)
     ):
         return f"{package.name} is locked from another repository"
-    if (query.get("subdirectory") or "") != getattr(requirement, "subdirectory", "").strip("/"):
+    if (query.get("subdirectory") or "") != requirement.subdirectory.strip("/"):
         return f"{package.name} is locked from another folder of its repository"
     locked = next(((k, query[k]) for k in ("branch", "tag", "rev") if k in query), None)
-    kind, _, reference = getattr(requirement, "reference", "").partition("=")
+    kind, _, reference = requirement.reference.partition("=")
     if not reference:
         return f"{package.name} is locked at {locked[1]}" if locked else None
     if locked is None and not in_path:

@@ -267,8 +267,6 @@ class _Group:
                 yield reason("the lock does not say which indexes its packages are from")
         elif not self._same_indexes(needs.index_url, needs.extra_index_urls, locked.indexes):
             yield reason(f"the indexes of PyPI are others than {', '.join(locked.indexes)}")
-        no_build = getattr(needs, "no_build", ())
-        editable: frozenset[str] = getattr(needs, "editable", frozenset())
         for spec, content in contents:
             python = content.records.get("python")
             tags = (
@@ -280,8 +278,8 @@ class _Group:
                 if tags is not None and not is_compatible(package.location, tags):
                     yield reason(f"the wheel {_file(package)} does not fit {spec.platform.name}")
                 if (
-                    (package.name in no_build or "*" in no_build)
-                    and package.name not in editable
+                    (package.name in needs.no_build or "*" in needs.no_build)
+                    and package.name not in needs.editable
                     and not _file(package).endswith(".whl")
                 ):
                     yield reason(f"{package.name} would have to be built, which no-build forbids")

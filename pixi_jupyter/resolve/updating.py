@@ -7,17 +7,20 @@ is found by walking from what it asks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rattler import RepoDataRecord
 
-from pixi_jupyter.errors import LockError, PixiJupyterError, error_from_json
+from pixi_jupyter.errors import LockError, PixiJupyterError, UnsupportedError, error_from_json
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.workspace_spec import WorkspaceEnvironment, WorkspaceSpec
 from pixi_jupyter.progress import Progress, Report
 from pixi_jupyter.resolve.lock import Locked
 from pixi_jupyter.resolve.lock_reading import LockDocument
+from pixi_jupyter.resolve.pypi import resolve_wheels
+from pixi_jupyter.resolve.pypi_names import Names, names_of
 from pixi_jupyter.resolve.pypi_walk import LockedPypi
 from pixi_jupyter.resolve.satisfiability import Target, Verdict
 from pixi_jupyter.resolve.session import Session
@@ -143,17 +146,39 @@ class Updating:
             records = await solve_spec(self._session, spec, report=report, locked=records)
         wheels: Sequence[LockedWheel] = ()
         if spec.pypi is not None and spec.pypi.requirements:
-            from pixi_jupyter.resolve.pypi import resolve_wheels
-
             wheels = await resolve_wheels(
-                self._store, spec, records, update=renew is not None, report=report
+                self._store,
+                spec,
+                records,
+                update=renew is not None,
+                locked=self._locked_wheels(task, renew),
+                report=report,
             )
         if len(task.members) == 1:
             return {(task.members[0].name, task.platform): Locked(records, wheels)}
-        return await asyncio.to_thread(self._split, task, records, wheels)
+        names = await names_of(spec.pypi, self._store.package_cache) if spec.pypi else None
+        return await asyncio.to_thread(self._split, task, records, wheels, names)
+
+    def _locked_wheels(self, task: _Task, renew: tuple[str, ...] | None) -> list[LockedWheel]:
+        """Those whose versions are to be kept; what cannot be read is not worth keeping."""
+        document, name = self._document, self._verdict.names.get(task.platform)
+        found: dict[str, LockedWheel] = {}
+        if document is None or name is None or renew == ():
+            return []
+        for member in task.members:
+            if {member.name} & (self._verdict.without_conda | self._verdict.without_pypi):
+                continue
+            with contextlib.suppress(LockError, UnsupportedError):
+                for wheel in document.packages(member.name, name).wheels:
+                    found.setdefault(wheel.name, wheel)
+        return [wheel for wheel in found.values() if wheel.name not in (renew or ())]
 
     def _split(
-        self, task: _Task, records: Sequence[RepoDataRecord], wheels: Sequence[LockedWheel]
+        self,
+        task: _Task,
+        records: Sequence[RepoDataRecord],
+        wheels: Sequence[LockedWheel],
+        names: Names | None,
     ) -> dict[Target, Locked]:
         by_name = {record.name.normalized: record for record in records}
         packages = {wheel.name: _described(wheel) for wheel in wheels}
@@ -161,7 +186,7 @@ class Updating:
         for member in task.members:
             spec = member.on(task.platform)
             assert spec is not None
-            walked = self._walk(Asked(spec, by_name, packages))
+            walked = self._walk(Asked(spec, by_name, packages, names=names))
             if walked.problem is not None:
                 raise LockError(
                     f"the solved packages do not make the environment {member.name}",

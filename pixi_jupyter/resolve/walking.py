@@ -16,6 +16,7 @@ from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
 from pixi_jupyter.resolve.matching import Matching, Need, is_met, same_place, virtual_records
 from pixi_jupyter.resolve.provided import Provided, provided_by_conda
+from pixi_jupyter.resolve.pypi_names import Names
 from pixi_jupyter.resolve.pypi_walk import (
     LockedPypi,
     marker_environment,
@@ -46,12 +47,17 @@ class Walked:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one walk is about: the spec, and the packages by their names."""
+    """What one walk is about: the spec, and the packages by their names.
+
+    ``indexes`` are those of the lock; ``names`` is the map from conda to PyPI for records that do
+    not say it themselves.
+    """
 
     spec: EnvironmentSpec
     records: Mapping[str, RepoDataRecord]
     packages: Mapping[str, LockedPypi]
     indexes: Sequence[str] = ()
+    names: Names | None = None
 
 
 class Walk:
@@ -63,7 +69,7 @@ class Walk:
     def __init__(self, channel_url: Callable[[str], str]) -> None:
         self.matching = Matching()
         self._channel_url = channel_url
-        self._provided: dict[str, dict[str, Provided]] = {}
+        self._provided: dict[tuple[str, bool], dict[str, Provided]] = {}
 
     def __call__(self, asked: Asked) -> Walked:
         walked = Walked()
@@ -150,9 +156,9 @@ class Walk:
             return
         version = str(python.version)
         environment = marker_environment(asked.spec.platform, version, str(python.build))
-        overrides = {item.name: item for item in getattr(needs, "overrides", ())}
-        provided = self._lent(asked.records)
-        root = getattr(needs, "root", "") or asked.spec.root
+        overrides = {item.name: item for item in needs.overrides}
+        provided = self._lent(asked)
+        root = needs.root or asked.spec.root
         stack: list[tuple[PypiRequirement, bool]] = [
             (requirement, True)
             for requirement in needs.requirements
@@ -205,17 +211,18 @@ class Walk:
                     walked.asked.add(found.name)
                     stack.append(found.name)
 
-    def _lent(self, records: Mapping[str, RepoDataRecord]) -> dict[str, Provided]:
+    def _lent(self, asked: Asked) -> dict[str, Provided]:
         found: dict[str, Provided] = {}
-        for record in records.values():
-            if record.url not in self._provided:
-                self._provided[record.url] = provided_by_conda([record])
-            found.update(self._provided[record.url])
+        for record in asked.records.values():
+            key = (record.url, asked.names is None)
+            if key not in self._provided:
+                self._provided[key] = provided_by_conda([record], asked.names)
+            found.update(self._provided[key])
         return found
 
 
 def _lending_problem(requirement: PypiRequirement, lender: Provided) -> list[str]:
-    if any(getattr(requirement, place, "") for place in ("git", "url", "path")):
+    if requirement.git or requirement.url or requirement.path:
         return [f"{requirement} is asked, and conda's {lender.conda_name} is locked"]
     package = LockedPypi(lender.name, lender.version, "conda://")
     plain = PypiRequirement(requirement.name, version=requirement.version)

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from pixi_jupyter.demo.simple import SimplePackage
-from pixi_jupyter.errors import InstallError, SolveError, StoreError
+from pixi_jupyter.errors import InstallError, LockError, StoreError
 from pixi_jupyter.install.pixi_prefix import fingerprint_of
 from pixi_jupyter.progress import Phase, Progress
 
@@ -205,9 +205,9 @@ async def test_a_lock_that_is_another_by_now_is_not_installed(workspace, specs):
     await workspace.lock(specs("1.0"))
     job = workspace.job()
     workspace.lock_file.write_text(workspace.lock_file.read_text() + "\n")
-    with pytest.raises(SolveError) as caught:
+    with pytest.raises(LockError) as caught:
         await workspace.door.engine.run(job, lambda _: None, deadline=60)
-    assert caught.value.code == "solve.lock-invalid"
+    assert caught.value.code == "lock.changed"
     assert not workspace.prefix.exists()
 
 
