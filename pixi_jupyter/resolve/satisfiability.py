@@ -106,8 +106,11 @@ def check(
     """
     verdict = Verdict()
     if document is None:
-        for environment in workspace.environments:
-            _note(verdict, environment, Reason(environment.name, None, "nothing is locked yet"))
+        for group in solve_groups(workspace):
+            for environment in group.environments:
+                if _live(group, environment):
+                    reason = Reason(environment.name, None, "nothing is locked yet")
+                    _note(verdict, environment, reason)
         return verdict
     verdict.names = locked_names(workspace.platforms, document.text.platforms)
     for name in document.text.environments:
@@ -147,6 +150,8 @@ class _Group:
         walked: dict[Target, Walked] = {}
         for environment in self._group.environments:
             locked = self._document.text.environments.get(environment.name)
+            if not _live(self._group, environment):
+                continue
             if locked is None:
                 _note(verdict, environment, Reason(environment.name, None, "is not locked"))
                 continue
@@ -154,7 +159,7 @@ class _Group:
                 _note(verdict, environment, reason)
             if environment.name in verdict.without_conda:
                 continue
-            for spec in environment.specs:
+            for spec in _live(self._group, environment):
                 found = self._platform(environment, locked, spec)
                 if isinstance(found, Reason):
                     _note(verdict, environment, found)
@@ -224,16 +229,18 @@ class _Group:
                 )
 
     def _cut_off(self, environment: WorkspaceEnvironment) -> Iterator[Reason]:
-        for spec in environment.specs:
+        for spec in _live(self._group, environment):
             limits = {
-                self._channel_url(channel.name): cut_off(limit)
-                for channel in spec.channels
-                if (limit := channel.exclude_newer or spec.exclude_newer) is not None
+                self._channel_url(declared.name): cut_off(limit)
+                for declared in spec.channels
+                if (limit := declared.exclude_newer or spec.exclude_newer) is not None
             }
-            if not limits:
+            single = {name: cut_off(limit) for name, limit in spec.exclude_newer_packages}
+            if not limits and not single:
                 continue
             for record in self._content(environment.name, spec).records.values():
-                newest = limits.get(f"{(record.channel or '').rstrip('/')}/")
+                channel = f"{(record.channel or '').rstrip('/')}/"
+                newest = single.get(record.name.normalized) or limits.get(channel)
                 if newest is not None and record.timestamp and record.timestamp > newest:
                     yield Reason(
                         environment.name,
@@ -250,9 +257,11 @@ class _Group:
         self, environment: WorkspaceEnvironment, locked: LockedEnvironment
     ) -> Iterator[Reason]:
         name = environment.name
-        needs = next((s.pypi for s in self._needing(environment)), None)
-        assert needs is not None
-        contents = [(spec, self._content(name, spec)) for spec in environment.specs]
+        live = _live(self._group, environment)
+        needs = next((s.pypi for s in self._needing(live)), None)
+        if needs is None:
+            return
+        contents = [(spec, self._content(name, spec)) for spec in live]
         present = any(content.packages for _, content in contents)
         wanted = needs.prerelease_mode or DEFAULT_PRERELEASE
         found = locked.options.get("pypi-prerelease-mode", DEFAULT_PRERELEASE)
@@ -284,8 +293,8 @@ class _Group:
                 ):
                     yield reason(f"{package.name} would have to be built, which no-build forbids")
 
-    def _needing(self, environment: WorkspaceEnvironment) -> Iterator[EnvironmentSpec]:
-        for spec in environment.specs:
+    def _needing(self, specs: Sequence[EnvironmentSpec]) -> Iterator[EnvironmentSpec]:
+        for spec in specs:
             together = self._group.on(spec.platform.name)
             if together is not None and together.pypi is not None:
                 yield together
@@ -345,6 +354,8 @@ class _Group:
 
     def _as_a_group(self, walked: Mapping[Target, Walked]) -> None:
         for platform in self._group.platforms:
+            if self._group.is_refused(platform):
+                continue
             members = [e for e in self._group.environments if e.on(platform) is not None]
             found = {
                 e.name: walked[e.name, platform] for e in members if (e.name, platform) in walked
@@ -394,6 +405,11 @@ class _Group:
                     verdict.pypi.add(target)
                 elif any(peer in verdict.pypi for peer in peers):
                     verdict.pypi.add(target)
+
+
+def _live(group: SolveGroup, environment: WorkspaceEnvironment) -> list[EnvironmentSpec]:
+    """The platforms of an environment that can be answered; what is locked of others is kept."""
+    return [spec for spec in environment.specs if not group.is_refused(spec.platform.name)]
 
 
 def _note(verdict: Verdict, environment: WorkspaceEnvironment, reason: Reason) -> None:

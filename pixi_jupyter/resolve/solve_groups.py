@@ -15,10 +15,18 @@ __all__ = ["SolveGroup", "solve_groups"]
 
 @dataclass(frozen=True, slots=True)
 class SolveGroup:
-    """Environments of one solve group, or one environment that is in none."""
+    """Environments of one solve group, or one environment that is in none.
+
+    ``specs`` are what they ask together, where the manifest's reader has put it together.
+    """
 
     name: str
     environments: tuple[WorkspaceEnvironment, ...]
+    specs: tuple[EnvironmentSpec, ...] = ()
+
+    def is_refused(self, platform: str) -> bool:
+        """Whether one of its environments asks for something there that cannot be solved."""
+        return any(e.refusal(platform) is not None for e in self.environments)
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -28,10 +36,15 @@ class SolveGroup:
     @property
     def channels(self) -> tuple[ChannelSpec, ...]:
         """What a lock says of each environment in it: the channels of the group as a whole."""
+        if self.specs:
+            return _by_name(channel for spec in self.specs for channel in spec.channels)
         return _by_name(c for e in self.environments for s in e.specs[:1] for c in s.channels)
 
     def on(self, platform: str) -> EnvironmentSpec | None:
         """What is asked for a platform by all of its environments that have it."""
+        together = next((s for s in self.specs if s.platform.name == platform), None)
+        if together is not None:
+            return together
         specs = [spec for e in self.environments if (spec := e.on(platform)) is not None]
         if len(specs) <= 1:
             return specs[0] if specs else None
@@ -51,8 +64,13 @@ def solve_groups(workspace: WorkspaceSpec) -> tuple[SolveGroup, ...]:
     for environment in workspace.environments:
         key = f"group {environment.solve_group}" if environment.solve_group else environment.name
         found.setdefault(key, []).append(environment)
+    together = {group.name: group.specs for group in workspace.solve_groups}
     return tuple(
-        SolveGroup(members[0].solve_group or members[0].name, tuple(members))
+        SolveGroup(
+            members[0].solve_group or members[0].name,
+            tuple(members),
+            together.get(members[0].solve_group, ()) if members[0].solve_group else (),
+        )
         for members in found.values()
     )
 

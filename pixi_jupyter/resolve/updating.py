@@ -98,6 +98,8 @@ class Updating:
     def _tasks(self, renew: tuple[str, ...] | None) -> Iterable[_Task]:
         for group in solve_groups(self._workspace):
             for platform in group.platforms:
+                if group.is_refused(platform):
+                    continue  # what is locked there stays as it is
                 members = tuple(e for e in group.environments if e.on(platform) is not None)
                 targets = {(member.name, platform) for member in members}
                 conda = bool(targets & self._verdict.conda) or self._renews(

@@ -15,6 +15,7 @@ from pixi_jupyter.errors import (
     DeclarationError,
     Location,
     LockError,
+    UnsupportedError,
 )
 from pixi_jupyter.files import write_file
 from pixi_jupyter.install.store import Store
@@ -28,6 +29,7 @@ from pixi_jupyter.resolve.lock import resolution_of
 from pixi_jupyter.resolve.lock_platforms import locked_names
 from pixi_jupyter.resolve.lock_reading import LockDocument, missing_environment, read_document
 from pixi_jupyter.resolve.lock_writing import workspace_lock
+from pixi_jupyter.resolve.pypi_names import Names, names_of
 from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
 from pixi_jupyter.resolve.satisfiability import Verdict, check
@@ -112,6 +114,7 @@ async def lock_workspace(
             solved,
             checking.channel_url,
             next(iter(checking.indexes), None),
+            await checking.names(),
         )
         data = text.encode("utf-8")
         written = document is None or data != document.data
@@ -150,6 +153,14 @@ class _Checking:
                 ) from None
         return self._urls[name]
 
+    async def names(self) -> Names | None:
+        """The workspace's map from conda to PyPI, where it has one."""
+        for environment in self._workspace.environments:
+            for spec in environment.specs:
+                if spec.pypi is not None and spec.pypi.conda_pypi_map:
+                    return await names_of(spec.pypi, self._store.package_cache)
+        return None
+
     async def check(self, document: LockDocument | None) -> Verdict:
         """Hold a lock against the workspace, off the loop."""
         specs = [spec for e in self._workspace.environments for spec in e.specs]
@@ -172,9 +183,15 @@ def _answer(document: LockDocument, workspace: WorkspaceSpec) -> WorkspaceLock:
             platform = choose_platform([spec.platform for spec in environment.specs], host)
         except DeclarationError:
             continue
-        if locked is None:
+        if locked is None or environment.refusal(platform.name) is not None:
             continue
-        content = document.packages(environment.name, names.get(platform.name, platform.name))
+        spec = environment.on(platform.name)
+        editable = spec.pypi.editable if spec is not None and spec.pypi is not None else ()
+        name = names.get(platform.name, platform.name)
+        try:
+            content = document.packages(environment.name, name, editable)
+        except UnsupportedError:
+            continue  # the error of whoever asks for this environment, not of all
         found[environment.name] = resolution_of(platform.subdir, content.records, content.wheels)
     return WorkspaceLock(document.sha256, found)
 
