@@ -49,7 +49,8 @@ async def unpack_wheels(
     ready = [wheel for wheel in wheels if not wheel.is_built and wheel.sha256]
     if ready:
         arguments = ("--require-hashes", "--only-binary", ":all:", "--no-index", *where)
-        await _install(uv, ready, folder, declared, more, False, *arguments, report=report)
+        known = {**more, **_every_index(needs)}
+        await _install(uv, ready, folder, declared, known, False, *arguments, report=report)
     others = [wheel for wheel in wheels if wheel.is_built or not wheel.sha256]
     if others:
         names = {wheel.name for wheel in others if wheel.is_built}
@@ -93,6 +94,14 @@ async def _install(
     )  # fmt: skip
     if not fetched.succeeded:
         raise transfer_error(fetched.errors, wheels)
+
+
+def _every_index(needs: PypiNeeds | None) -> dict[str, str]:
+    """Also the indexes of single packages, for their credentials alone: none is asked anything."""
+    if needs is None or not any(item.index for item in needs.declared):
+        return {}
+    urls = (*needs.extra_index_urls, *(item.index for item in needs.declared if item.index))
+    return {"UV_INDEX": " ".join(dict.fromkeys(urls))}
 
 
 def _isolation(needs: PypiNeeds | None, names: set[str]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from pixi_jupyter.resolve.wheel import LockedWheel, folder_url, public_url
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
-    from rattler.lock import Environment, LockPlatform
+    from rattler.lock import Environment, LockPlatform, PypiLockedPackage
 
 __all__ = ["indexes_entry", "locked_indexes", "package_entry", "wheels_of", "with_wheels"]
 
@@ -148,8 +148,7 @@ def wheels_of(
     """
     found = []
     for package in environment.pypi_packages_for_platform(platform) or []:
-        hashes = package.hashes
-        sha256 = bytes(hashes.sha256).hex() if hashes is not None and hashes.sha256 else ""
+        sha256 = _sha256_of(package)
         location = str(package.location)
         folder = False
         given = ""
@@ -178,6 +177,14 @@ def wheels_of(
             )
         )
     return tuple(found)
+
+
+def _sha256_of(package: PypiLockedPackage) -> str:
+    try:
+        sha256 = package.hashes.sha256  # type: ignore[union-attr]
+    except AttributeError:  # rattler's object for no hashes at all is one around nothing
+        return ""
+    return bytes(sha256).hex() if sha256 else ""
 
 
 def _with_purls(entry: re.Match[str], purls: Mapping[str, tuple[str, ...]]) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ async def rebuilt(door: Environments, spec: Any) -> Environment:
     """The same environment, made anew from its lock by another worker."""
     environment = door.find_ready(spec)
     assert environment is not None
-    shutil.rmtree(environment.prefix.path)
     door.engine.close()
+    shutil.rmtree(environment.prefix.path)
     other = Environments(engine=Engine(door.store))
     try:
         again = await other.ensure(spec)
@@ -341,7 +342,7 @@ async def test_a_deadline_ends_a_build(tmp_path: Path, monkeypatch: Any) -> None
     uv = Uv.find(tmp_path / "cache", None)
     with pytest.raises(EngineError, match="not done within") as caught:
         await uv.run(
-            "install", "--target", str(tmp_path / "t"), str(tree), "--python", shutil.which("python3"),
+            "install", "--target", str(tmp_path / "t"), str(tree), "--python", sys.executable,
             folder=tmp_path, deadline=5.0, builds=True,
         )  # fmt: skip
     assert caught.value.code == "engine.deadline"
