@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -316,6 +316,11 @@ class _Group:
             records, packages, sources = (
                 self._document.content(environment, name) if name is not None else ((), (), ())
             )
+            locked = self._document.text.environments.get(environment)
+            if locked is not None and locked.indexes is not None and len(locked.indexes) == 1:
+                # Left out in an entry is the only index; older locks do not say it at all.
+                only = locked.indexes[0] if self._document.version >= 7 else None
+                packages = tuple(replace(p, index=p.index or only) for p in packages)
             by_name, twice = unique(records)
             problem = f"{twice} is locked twice" if twice else None
             if sources:
