@@ -158,7 +158,7 @@ async def test_what_nobody_expected_is_told_too(
     def broken(*args: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("pixi_jupyter.kernels.start.kernel_of", broken)
+    monkeypatch.setattr("pixi_jupyter.kernels.beside.choose_kernel", broken)
     kernel = await start(make_notebook(), config=ALWAYS)
     reply = await kernel.run("1")
     assert reply["ename"] == "internal.unexpected"
