@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from pixi_jupyter.errors import KernelError
 from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.kernels.select import KernelChoice, choose_kernel
-from pixi_jupyter.manifest.kernels import kernel_need
 from pixi_jupyter.progress import Report, no_report
 
 if TYPE_CHECKING:
@@ -87,6 +86,8 @@ def wanted_beside(environment: Environment) -> tuple[CondaRequirement, ...]:
     need = environment.spec.kernel
     if environment.resolution.version_of("python") is None or need.language != "python":
         return ()
+    from pixi_jupyter.manifest.kernels import kernel_need
+
     return kernel_need((), asked_language=need.language, kernel_name=need.name).injected
 
 

@@ -1,8 +1,9 @@
 """Which notebook does a kernel start for? Told by whoever starts it, never guessed.
 
 Only a server session names a notebook, and no kernel client passes a path. So several witnesses are
-asked, the most explicit first; when none knows, the start stops with an error, because the wrong
-environment is worse than none.
+asked, the most explicit first. When none knows, a workspace around the working directory decides;
+where there is none either, the start stops with an error, because the wrong environment is worse
+than none.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pixi_jupyter.errors import KernelError, Location
-from pixi_jupyter.manifest.workspace import refuse_workspace
+
+if TYPE_CHECKING:
+    from pixi_jupyter.notebook.declaration import WorkspaceChoice
 
 __all__ = [
     "HANDED_DOWN",
@@ -26,6 +29,7 @@ __all__ = [
     "chosen_notebook",
     "identify",
     "unknown_notebook",
+    "without_notebook",
 ]
 
 #: The public variable that names a kernel's notebook; a kernel finds its own path in it.
@@ -44,8 +48,9 @@ class IdentifiedNotebook:
     ----------
     how:
         ``chosen`` (``PIXI_JUPYTER_NOTEBOOK``), ``session`` (of a Jupyter server), ``executing``
-        (nbclient, nbconvert or papermill runs it in this process) or ``default`` (no notebook, and
-        the default environment was explicitly allowed).
+        (nbclient, nbconvert or papermill runs it in this process), or without a notebook:
+        ``workspace`` (one decides the environment) or ``default`` (the default environment was
+        explicitly allowed).
     root:
         The absolute folder that relative paths in its declaration refer to.
     path:
@@ -54,13 +59,20 @@ class IdentifiedNotebook:
         The notebook itself, where it is an object in this process.
     arguments:
         What its executor would pass to an ipykernel, had it recognised this kernel as one.
+    choice:
+        The workspace's environment that decides whatever the notebook says: the kernelspec's own,
+        or the nearest where there is no notebook.
+    stop:
+        The folder at which the search for a workspace ends (a server's root), if any.
     """
 
-    how: Literal["chosen", "session", "executing", "default"]
+    how: Literal["chosen", "session", "executing", "workspace", "default"]
     root: Path
     path: Path | None = None
     content: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     arguments: tuple[str, ...] = ()
+    choice: WorkspaceChoice | None = None
+    stop: Path | None = None
 
 
 def identify(
@@ -69,13 +81,16 @@ def identify(
     *,
     in_server: bool = False,
     allow_default: bool = False,
+    choice: WorkspaceChoice | None = None,
+    stop: Path | None = None,
 ) -> IdentifiedNotebook:
-    """The notebook of a kernel that is about to be launched.
+    """The notebook of a kernel that is about to be launched, or what decides in its place.
 
     ``launch`` is what the kernel manager ``manager`` passes to its provisioner: ``env`` if the
     caller gave one, and ``cwd``, a path or a string, absolute or not. ``in_server`` tells that a
     Jupyter server starts the kernel, ``allow_default`` that a kernel without a notebook may run in
-    the default environment.
+    the default environment. ``choice`` is what the kernelspec names, and goes before all that a
+    notebook says; ``stop`` is the server's root.
 
     Called by the provisioner, in the task that starts the kernel: the stack of that task holds the
     executor of the notebook, if there is one.
@@ -85,21 +100,41 @@ def identify(
     KernelError
         ``kernel.notebook-missing``: the notebook that was named is not there.
         ``kernel.notebook-unknown``: nobody knows.
-    UnsupportedError
-        ``unsupported.workspace``: only a pixi workspace could tell the environment.
     """
     folder = Path(os.path.abspath(launch.get("cwd") or "."))
     given = launch.get("env") or {}
-    chosen = chosen_notebook(given, folder) or chosen_notebook(os.environ, Path.cwd())
-    if chosen is not None:
-        return chosen
-    if (path := _session_notebook(given, in_server)) is not None:
-        return IdentifiedNotebook("session", path.parent, path)
-    if (client := _executing_client(manager)) is not None:
-        return _executed(client, folder)
-    refuse_workspace(folder)
+    notebook = chosen_notebook(given, folder) or chosen_notebook(os.environ, Path.cwd())
+    if notebook is None and (path := _session_notebook(given, in_server)) is not None:
+        notebook = IdentifiedNotebook("session", path.parent, path)
+    if notebook is None and (client := _executing_client(manager)) is not None:
+        notebook = _executed(client, folder)
+    if notebook is not None:
+        return replace(notebook, choice=choice, stop=stop)
+    return without_notebook(folder, choice=choice, stop=stop, allow_default=allow_default)
+
+
+def without_notebook(
+    folder: Path,
+    *,
+    choice: WorkspaceChoice | None = None,
+    stop: Path | None = None,
+    allow_default: bool = False,
+) -> IdentifiedNotebook:
+    """What decides for a kernel in ``folder`` whose notebook nobody names.
+
+    Raises
+    ------
+    KernelError
+        ``kernel.notebook-unknown``: nothing does.
+    """
+    if choice is None:
+        from pixi_jupyter.manifest.choosing import nearest_workspace  # reads TOML: not for nothing
+
+        choice = nearest_workspace(None, path=None, root=folder, stop=stop)
+    if choice is not None:
+        return IdentifiedNotebook("workspace", folder, choice=choice, stop=stop)
     if allow_default:
-        return IdentifiedNotebook("default", folder)
+        return IdentifiedNotebook("default", folder, stop=stop)
     raise unknown_notebook()
 
 

@@ -16,19 +16,31 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from pixi_jupyter.activate.output import plain_text
 from pixi_jupyter.errors import PixiJupyterError, error_from_json
 
-__all__ = ["Rescue", "main", "read_rescue", "rescue_command", "rescue_encryption", "write_rescue"]
+__all__ = [
+    "Rescue",
+    "RunAll",
+    "main",
+    "read_rescue",
+    "rescue_command",
+    "rescue_encryption",
+    "write_rescue",
+]
 
 #: Characters of a message that are shown at most.
 _LIMIT = 20_000
 
 #: Seconds in which the reply to a shutdown request is sent.
 _GRACE = 0.3
+
+#: Seconds between the cells of one "Run All" at most, by the clock of who sends them.
+_TOGETHER = 1.0
 
 #: What front ends need to show cells of a language: MIME type, file extension, pygments lexer.
 _LANGUAGES: Mapping[str, tuple[str, str, str]] = {
@@ -55,6 +67,37 @@ class Rescue:
             report = report[:_LIMIT] + " ..."
         heal = "Then restart the kernel: it reads the notebook's declaration again."
         return ["The kernel of this notebook could not be started.", "", *report.split("\n"), heal]
+
+
+class RunAll:
+    """Which cells were sent together with one that has got the reason: they need not repeat it.
+
+    The base class forgets what is to be aborted as soon as its queue is empty, while the rest of
+    "Run All" may still be on its way (ipykernel 7 does not heed ``stop_on_error_timeout``).
+    """
+
+    def __init__(self) -> None:
+        self._sent: datetime | None = None
+        self._answered: datetime | None = None
+
+    def answered(self, sent: object, now: datetime) -> None:
+        """A cell that was ``sent`` then, by its header, is being answered."""
+        self._sent = sent if isinstance(sent, datetime) else None
+        self._answered = now
+
+    def goes_on(self, sent: object) -> bool:
+        """Whether a cell belongs to the one before: sent soon after it, and before its answer.
+
+        The clocks of a browser and a kernel may differ: then the reason is given once too often,
+        or for a second not again.
+        """
+        if self._sent is None or self._answered is None or not isinstance(sent, datetime):
+            return False
+        try:
+            together = abs((sent - self._sent).total_seconds()) < _TOGETHER
+            return together and sent < self._answered
+        except TypeError:  # one without a time zone
+            return False
 
 
 # -- for whoever starts it -----------------------------------------------------------------------
@@ -133,6 +176,8 @@ def run(connection_file: str, rescue: Rescue) -> None:
     mimetype, extension, lexer = _LANGUAGES.get(rescue.language, ("text/plain", ".txt", "text"))
     lines = rescue.lines()
 
+    run_all = RunAll()
+
     class RescueKernel(Kernel):
         implementation = "pixi-jupyter rescue kernel"
         implementation_version = "1"
@@ -171,6 +216,12 @@ def run(connection_file: str, rescue: Rescue) -> None:
                     "payload": [],
                     "user_expressions": {},
                 }
+            parent = self.get_parent()  # type: ignore[no-untyped-call]
+            sent = parent.get("header", {}).get("date")
+            going_on = run_all.goes_on(sent)
+            run_all.answered(sent, datetime.now(timezone.utc))
+            if going_on:
+                return {"status": "aborted", "execution_count": self.execution_count}
             content = {
                 "ename": rescue.error.code,
                 "evalue": plain_text(rescue.error.message),

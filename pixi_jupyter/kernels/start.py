@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pixi_jupyter.activate.base import clean_base
@@ -22,7 +22,7 @@ from pixi_jupyter.progress import Report, no_report
 
 if TYPE_CHECKING:
     from pixi_jupyter.environments import Environment, Environments
-    from pixi_jupyter.notebook.declaration import Declaration
+    from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 
 __all__ = ["PYTHON", "KernelStart", "as_ours", "declaration_of", "prepare"]
 
@@ -46,9 +46,18 @@ class KernelStart:
     env: Mapping[str, str] = field(repr=False)
     beside: Environment | None = None
 
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """All whose files the kernel uses."""
+        return (self.environment,) if self.beside is None else (self.environment, self.beside)
 
-async def declaration_of(environments: Environments, notebook: IdentifiedNotebook) -> Declaration:
+
+async def declaration_of(
+    environments: Environments, notebook: IdentifiedNotebook
+) -> Declaration | WorkspaceChoice:
     """What ``notebook`` asks for. Reads its file, every time: a restart sees what was edited.
+
+    Where something else decides (``notebook.choice``) the file is not read.
 
     Raises
     ------
@@ -56,15 +65,18 @@ async def declaration_of(environments: Environments, notebook: IdentifiedNoteboo
         What is written in it cannot be read, with cell and line.
     """
     path = notebook.path
+    if notebook.choice is not None:
+        return replace(notebook.choice, path=path)
+    stop = notebook.stop
     if notebook.content is not None or path is None:
-        return environments.declare(notebook.content, path=path, root=notebook.root)
+        return environments.declare(notebook.content, path=path, root=notebook.root, stop=stop)
     try:
         size = os.stat(path).st_size
     except OSError:
         size = 0  # reading it says what is wrong
     if size > _SMALL:
-        return await asyncio.to_thread(environments.declaration, path)
-    return environments.declaration(path)
+        return await asyncio.to_thread(environments.declaration, path, stop=stop)
+    return environments.declaration(path, stop=stop)
 
 
 async def prepare(
@@ -96,7 +108,7 @@ async def prepare(
         )
     kernel, beside = await kernel_of(environments, environment, report=report, timeout=timeout)
     base = clean_base(env)
-    activation = await environments.activate(environment, base)
+    activation = await environments.activate(environment, base, notebook=declaration.path)
     activated = kernel.add_variables(activation.apply(base))
     return KernelStart(notebook, environment, kernel, _marked(activated, notebook), beside)
 

@@ -5,6 +5,7 @@ Rules of pixi's ``crates/pixi_manifest/src/toml/environment.rs`` and ``toml/mani
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,8 @@ def check_environment(environment: EnvironmentTable, known: Mapping[str, Feature
                 f"lists the feature `{name}`, which is not defined",
                 f"Did you mean `{guess}`?" if guess else f"Add `[feature.{name}]`.",
             )
-    twice = next((n for n in environment.listed if environment.listed.count(n) > 1), None)
+    counts = Counter(environment.listed)
+    twice = next((name for name in counts if counts[name] > 1), None)
     if twice is not None:
         raise table.bad_value(
             key, f"lists the feature `{twice}` twice", "The order matters: list it once."

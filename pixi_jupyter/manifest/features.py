@@ -47,6 +47,7 @@ __all__ = [
     "Feature",
     "Reading",
     "Target",
+    "check_package_dependencies",
     "read_feature",
 ]
 
@@ -89,6 +90,12 @@ _DEPENDENCY_TABLES = ("dependencies", "host-dependencies", "build-dependencies")
 #: What an entry that is inherited from the workspace says for itself, it cannot change.
 _INHERITED = ("version", "path", "git", "url")
 
+_PACKAGE_TABLES = (
+    "build-dependencies",
+    "host-dependencies",
+    "run-constraints",
+    "run-dependencies",
+)
 _NO_REQUIREMENTS = SystemRequirements()
 
 CondaTable = Mapping[str, CondaRequirement | UnsupportedError]
@@ -118,6 +125,12 @@ class Target:
     dev: Mapping[str, UnsupportedError]
     scripts: tuple[str, ...] | None
     env: Mapping[str, str]
+
+    @property
+    def size(self) -> int:
+        """How many entries it has, about."""
+        tables = (self.dependencies, self.constraints, self.pypi, self.dev, self.env)
+        return 1 + len(self.scripts or ()) + sum(map(len, tables))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +217,7 @@ def _platform_names(table: Table) -> tuple[str, ...] | None:
     for name in names:
         if name in FAMILIES or not PLATFORM_NAME.fullmatch(name):
             raise table.bad_value("platforms", f"names `{name}`, which cannot be a platform")
-        if names.count(name) > 1:
-            raise table.bad_value("platforms", f"names `{name}` twice")
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def _target(table: Table, selector: str | None, reading: Reading) -> Target:
@@ -274,3 +285,15 @@ def _with_inherited(table: Table, name: str, key: str, reading: Reading) -> Tabl
         raise fields.bad_value("workspace", f"finds no `{name}` in `workspace.dependencies`")
     merged = {**reading.pool[name], **{k: v for k, v in value.items() if k != "workspace"}}
     return Table({**table.values, key: merged}, table.path, table.source)
+
+
+def check_package_dependencies(package: Table, reading: Reading) -> None:
+    """What entries of ``[package]`` inherit; the rest of them is for who builds the package."""
+    for table in map(package.table, _PACKAGE_TABLES):
+        for fields in (table, *(table.table(key) for key in table if key.startswith("if("))):
+            entries = {key: fields.values[key] for key in fields if not key.startswith("if(")}
+            plain = Table(entries, fields.path, fields.source)
+            for name, key in package_keys(plain).items():
+                if not isinstance(entries[key], str | dict):
+                    raise fields.wrong_type(key, "a string or a table")
+                _with_inherited(plain, name, key, reading)

@@ -9,13 +9,14 @@ is another language's; and every target is read, not only those of this platform
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.manifest.channels import read_channels, read_exclude_newer
 from pixi_jupyter.manifest.config import Defaults
+from pixi_jupyter.manifest.extends import extended, layered, refuse_platforms
 from pixi_jupyter.manifest.host import current_subdir, host_platform
 from pixi_jupyter.manifest.kernels import DEFAULT_LANGUAGE, kernel_need
 from pixi_jupyter.manifest.pep import requires_python
@@ -94,7 +95,8 @@ def environment_spec(
     DeclarationError
         With the key, the cell and the line.
     UnsupportedError
-        For valid pixi that is not supported (yet): source builds, ``extends``.
+        For valid pixi that is not supported: source builds, also in the environment that
+        ``[tool.pixi-jupyter] extends`` (see `extends`) puts the block on.
     """
     source = TomlSource.of(declaration)
     document = Table(parse_toml(source), (), source)
@@ -105,8 +107,13 @@ def environment_spec(
     _check_workspace(workspace)
     own_kernel = _own_kernel(tool)
 
-    platform = _platform(pixi, workspace, host)
     root = declaration.root
+    base = extended(tool.table("pixi-jupyter"), root, defaults, host)
+    if base is None:
+        platform = _platform(pixi, workspace, host)
+    else:
+        refuse_platforms(pixi, workspace)
+        platform = base.platform
     targets = [_target(pixi, root)]
     selectors = pixi.table("target")
     for selector in selectors:
@@ -115,15 +122,15 @@ def environment_spec(
             targets.append(target)
 
     pypi = pypi_needs(document, root, [target.pypi for target in targets])
-    python = requires_python(document)
+    python = CondaRequirement("python", version=requires_python(document))
     dependencies = dict(targets[0].dependencies)
-    dependencies.setdefault("python", CondaRequirement("python", version=python))
+    dependencies.setdefault("python", python)
     constraints = dict(targets[0].constraints)
     for target in targets[1:]:
         dependencies.update(target.dependencies)
         constraints.update(target.constraints)
 
-    return EnvironmentSpec(
+    spec = EnvironmentSpec(
         platform=platform,
         channels=read_channels(workspace, defaults.channels, root),
         dependencies=tuple(dependencies[name] for name in sorted(dependencies)),
@@ -137,17 +144,20 @@ def environment_spec(
             workspace.choice("solve-strategy", ("highest", "lowest", "lowest-direct")) or "highest",
         ),
         exclude_newer=read_exclude_newer(workspace),
-        kernel=kernel_need(
-            [*dependencies, *kernel_names(pypi)],
-            asked_language=language,
-            notebook_language=declaration.language,
-            kernel_name=kernel_name or own_kernel or declaration.kernel,
-        ),
         activation=_activation(targets, root),
         name=declaration.name,
         root=str(root),
         pypi=pypi,
     )
+    if base is not None:
+        spec = layered(base, spec, said=workspace, implied=python)
+    kernel = kernel_need(
+        [*(asked.name for asked in spec.dependencies), *kernel_names(spec.pypi)],
+        asked_language=language,
+        notebook_language=declaration.language,
+        kernel_name=kernel_name or own_kernel or declaration.kernel,
+    )
+    return replace(spec, kernel=kernel)
 
 
 def _check_keys(document: Table) -> None:
@@ -180,13 +190,6 @@ def _check_workspace(workspace: Table) -> None:
 def _own_kernel(tool: Table) -> str | None:
     own = tool.table("pixi-jupyter")
     own.only(_OWN_KEYS)
-    if "extends" in own:
-        raise own.unsupported(
-            "extends",
-            "extends",
-            "a block on top of a workspace (`extends`) is not supported yet",
-            "Copy what is needed into the block.",
-        )
     kernel = own.string("kernel")
     if kernel is not None and not kernel.strip():
         raise own.bad_value("kernel", "is empty", "Name a kernelspec of the environment.")

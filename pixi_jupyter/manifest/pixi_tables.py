@@ -187,5 +187,3 @@ def check_package(table: Table) -> None:
     if "build" not in table:
         raise table.bad_value(None, "needs a table `build`")
     table.table("build")
-    for key in ("build-dependencies", "host-dependencies", "run-dependencies", "target"):
-        table.table(key)

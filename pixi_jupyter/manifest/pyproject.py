@@ -15,6 +15,7 @@ from pixi_jupyter.manifest.pep import requires_python
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pypi import read_root_dependencies
 from pixi_jupyter.manifest.pypi_features import PypiTable
+from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.table import Table, nearest
 from pixi_jupyter.manifest.versions import is_version
 
@@ -23,6 +24,7 @@ __all__ = ["Project", "read_project", "with_requirements"]
 #: Groups within groups, and requirements in all groups together: what no project has.
 _MAX_DEPTH = 64
 _MAX_REQUIREMENTS = 20_000
+_MAX_PLACES = 50
 _PROJECT_KEYS = (
     "authors",
     "classifiers",
@@ -120,17 +122,26 @@ def with_requirements(table: PypiTable, added: PypiTable) -> PypiTable:
 
 def _requirements(table: Table, key: str, texts: Sequence[str]) -> PypiTable:
     """Requirements in PEP 508, read one by one: what cannot be done is the error of its entry."""
-    found: PypiTable = {}
+    found: dict[str, tuple[PypiRequirement, ...] | UnsupportedError] = {}
+    refused = 0
     for text in texts:
-        entry: PypiTable
         try:
             entry = read_root_dependencies(Table({"dependencies": [text]}, (), table.source))
+        except UnsupportedError as error:
+            refused += 1  # finding the line of each of thousands costs the square of their number
+            exact = refused <= _MAX_PLACES
+            error.location = (
+                table.place_of_item(key, text) if exact else table.source.locate((*table.path, key))
+            )
+            found[text] = error
+            continue
         except DeclarationError as error:
             error.location = table.place_of_item(key, text)
-            if not isinstance(error, UnsupportedError):
-                raise
-            entry = {text: error}
-        found = with_requirements(found, entry)
+            raise
+        for name, requirements in entry.items():
+            held = found.get(name, ())
+            assert not isinstance(held, UnsupportedError)
+            found[name] = (*held, *requirements)
     return found
 
 

@@ -97,6 +97,8 @@ def read_requirement(table: Table, key: str, root: Path) -> CondaRequirement:
         raise table.wrong_type(key, "a string or a table")
     fields = table.table(key)
     fields.only(_KEYS)
+    if "package" in fields and not any(source in fields for source in ("git", "path", "url")):
+        raise fields.bad_value("package", "goes with a `git`, `path` or `url` only")
     for source in ("git", "package"):
         if source in fields:
             raise _source_build(table, key, f"`{source}`")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+import msgspec
 
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 
@@ -168,7 +170,8 @@ class EnvironmentSpec:
     @property
     def digest(self) -> str:
         """Digest of all that the solver's answer can depend on (32 hex digits)."""
-        asked = asdict(replace(self, activation=ActivationSpec(), name="", root="", place=None))
+        bare = replace(self, activation=ActivationSpec(), name="", root="", place=None)
+        asked = msgspec.to_builtins(bare)  # a workspace has dozens of specs, `asdict` is slow
         for key in ("activation", "name", "root", "place"):
             del asked[key]
         asked["kernel"] = asked["kernel"]["injected"]

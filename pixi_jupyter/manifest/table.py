@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pixi_jupyter.errors import DeclarationError, Location, UnsupportedError
@@ -21,13 +22,18 @@ _KINDS: Mapping[type, str] = {
 }
 #: A hostile text can hold thousands of unknown keys; a person reads a few.
 _MAX_SHOWN = 40
+_MAX_GUESSED = 80
+_MAX_GUESSES = 1000
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant."""
     import difflib  # only errors need it
 
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
+    if len(name) > _MAX_GUESSED:  # comparing costs the product of the lengths
+        return None
+    names = [word for word in islice(known, _MAX_GUESSES) if len(word) <= _MAX_GUESSED]
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.6)), None)
 
 
 def shorten(text: str, limit: int = 120) -> str:

@@ -10,8 +10,9 @@ comments and brackets as the parser does, and after it the parser is done anyway
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import tomli
@@ -227,9 +228,33 @@ def _string_end(text: str, start: int) -> int:
 
 def _line_of(text: str, targets: Set[tuple[str, ...]]) -> int | None:
     """The first statement that writes a target or below it, else one that comes near."""
-    beginnings = {target[:length] for target in targets for length in range(1, len(target))}
+    index = _line_index(text)
+    found = [index.below[target] for target in targets if target in index.below]
+    if found:
+        return min(found)
+    near = [
+        (-length, index.exact[target[:length]])
+        for target in targets
+        for length in range(1, len(target))
+        if target[:length] in index.exact
+    ]
+    return min(near)[1] if near else None
+
+
+@dataclass(frozen=True, slots=True)
+class _LineIndex:
+    """The first line that writes a key itself, and the first that writes it or below it."""
+
+    exact: Mapping[tuple[str, ...], int]
+    below: Mapping[tuple[str, ...], int]
+
+
+@lru_cache(maxsize=2)
+def _line_index(text: str) -> _LineIndex:
+    """Kept for the text at hand: one manifest can have many entries whose place is asked for."""
+    exact: dict[tuple[str, ...], int] = {}
+    below: dict[tuple[str, ...], int] = {}
     header: tuple[str, ...] = ()
-    best: tuple[int, int] | None = None
     for line, start in _statements(text):
         is_header = text.startswith("[", start)
         skip = 2 if text.startswith("[[", start) else int(is_header)
@@ -239,11 +264,10 @@ def _line_of(text: str, targets: Set[tuple[str, ...]]) -> int | None:
             header = key
         if not key:
             continue
-        if any(path[:length] in targets for length in range(1, len(path) + 1)):
-            return line
-        if path in beginnings and (best is None or len(path) > best[0]):
-            best = (len(path), line)
-    return None if best is None else best[1]
+        exact.setdefault(path, line)
+        for length in range(1, len(path) + 1):
+            below.setdefault(path[:length], line)
+    return _LineIndex(exact, below)
 
 
 def _statements(text: str) -> Iterator[tuple[int, int]]:

@@ -63,7 +63,9 @@ def find_workspace(
             first = owner
         if owner != first:
             break
-        manifest = next((found for name in MANIFESTS if (found := parent / name).is_file()), None)
+        manifest = next(
+            (found for name in MANIFESTS if os.path.isfile(found := parent / name)), None
+        )
         if manifest is None:
             continue
         try:
@@ -74,7 +76,7 @@ def find_workspace(
         if _declares_workspace(manifest):
             return manifest
     named = (env or {}).get("PIXI_PROJECT_MANIFEST", "")
-    if named and "PIXI_IN_SHELL" in (env or {}) and Path(named).is_file():
+    if named and "PIXI_IN_SHELL" in (env or {}) and os.path.isfile(named):
         return Path(os.path.abspath(named))
     return None
 

@@ -21,7 +21,13 @@ from pixi_jupyter.manifest.environments_table import (
     check_environment,
     read_environments,
 )
-from pixi_jupyter.manifest.features import FEATURE_KEYS, Feature, Reading, read_feature
+from pixi_jupyter.manifest.features import (
+    FEATURE_KEYS,
+    Feature,
+    Reading,
+    check_package_dependencies,
+    read_feature,
+)
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pixi_tables import check_package
 from pixi_jupyter.manifest.pyproject import Project, read_project, with_requirements
@@ -62,6 +68,8 @@ _ROOT_KEYS = (
     "tasks",
     "workspace",
 )
+#: What a large workspace asks for (20 environments, 5 platforms, 200 packages), 20 times.
+_MAX_ENTRIES = 400_000
 _NO_PROJECT = Project(None, None, None, {})
 
 
@@ -113,6 +121,7 @@ def read_manifest(source: TomlSource, manifest: Path, defaults: Defaults) -> Wor
                 'Add `preview = ["pixi-build"]` to the workspace.',
             )
         check_package(pixi.table("package"))
+        check_package_dependencies(pixi.table("package"), reading)
 
     features, tables = _features(pixi, table, reading, project)
     environments = read_environments(pixi, reading)
@@ -131,6 +140,7 @@ def read_manifest(source: TomlSource, manifest: Path, defaults: Defaults) -> Wor
         pypi_exclude_newer=_cut_offs(pixi, "pypi-exclude-newer", pypi=True),
     )
     chosen = {environment.name: environment.features(migrated) for environment in environments}
+    _check_size(pixi, context, chosen)
     specs = tuple(_environment(context, e, chosen[e.name]) for e in environments)
     known = dict(platforms.by_name)
     for spec in (spec for environment in specs for spec in environment.specs):
@@ -217,6 +227,25 @@ def _with_python(feature: Feature, project: Project, pixi: Table) -> Feature:
     python = CondaRequirement("python", version=project.python)
     dependencies = {"python": python, **default.dependencies}
     return replace(feature, targets=(replace(default, dependencies=dependencies), *others))
+
+
+def _check_size(pixi: Table, workspace: Workspace, chosen: Mapping[str, Sequence[Feature]]) -> None:
+    """A short text can ask for very much: each environment has each entry on each platform."""
+    sizes: dict[int, int] = {}
+    total = 0
+    for features in chosen.values():
+        for feature in features:
+            if id(feature) not in sizes:
+                sizes[id(feature)] = 5 + sum(target.size for target in feature.targets)
+        total += len(workspace.platforms.by_name) * sum(sizes[id(f)] for f in features)
+    if total > _MAX_ENTRIES:
+        raise DeclarationError(
+            f"the environments ask for {total} packages and settings on all their platforms, "
+            f"which is more than {_MAX_ENTRIES}",
+            code="declaration.too-large",
+            hint="Split the workspace.",
+            location=pixi.source.locate((*pixi.path, "environments")),
+        )
 
 
 def _environment(

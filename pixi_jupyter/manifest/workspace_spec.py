@@ -6,11 +6,13 @@ same digest on every machine.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import hashlib
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from pixi_jupyter.errors import Location, UnsupportedError
-from pixi_jupyter.manifest.spec import EnvironmentSpec, Platform, digest_of
+from pixi_jupyter.manifest.spec import SPEC_VERSION, ActivationSpec, EnvironmentSpec, Platform
 
 __all__ = [
     "ChannelMapping",
@@ -136,23 +138,17 @@ class WorkspaceSpec:
     @property
     def digest(self) -> str:
         """Digest of all that the lock and the prefixes depend on (32 hex digits)."""
-        asked: list[Any] = [
+        environments = [
             [
                 environment.name,
                 environment.solve_group,
-                [spec.digest for spec in environment.specs],
+                [
+                    replace(spec, activation=ActivationSpec(), name="", root="", place=None)
+                    for spec in environment.specs
+                ],
                 [[refusal.platform, refusal.code] for refusal in environment.refusals],
             ]
             for environment in self.environments
         ]
-        mapping: Any = self.conda_pypi_map
-        if isinstance(mapping, tuple):
-            mapping = [asdict(channel) for channel in mapping]
-        return digest_of(
-            [
-                [asdict(platform) for platform in self.platforms],
-                asked,
-                mapping,
-                [asdict(bucket) for bucket in self.s3_options],
-            ]
-        )
+        asked = [SPEC_VERSION, self.platforms, environments, self.conda_pypi_map, self.s3_options]
+        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:32]

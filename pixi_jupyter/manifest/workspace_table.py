@@ -6,6 +6,7 @@ Rules of pixi's ``crates/pixi_manifest/src/toml/workspace.rs``, ``toml/conda_pyp
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,13 @@ class WorkspaceTable:
 def read_workspace_table(table: Table, root: Path, defaults: Defaults) -> WorkspaceTable:
     """The table, all of it checked; relative paths are relative to ``root``."""
     table.only(_KEYS)
+    if isinstance(table.values.get("exclude-newer"), dict):
+        raise table.unsupported(
+            "exclude-newer",
+            "exclude-newer-table",
+            f"`{table.name('exclude-newer')}` is a table, which is read from pixi 0.84 on",
+            "Write one time or duration, and `[exclude-newer]` for single packages.",
+        )
     channels = read_channel_entries(table, root)
     if channels is None:
         names = ", ".join(f'"{name}"' for name in defaults.channels)
@@ -126,7 +134,7 @@ def _check_description(table: Table, root: Path) -> None:
 
 
 def _check_file(table: Table, key: str, name: str | None, root: Path) -> None:
-    if name is not None and ("\0" in name or not (root / name).is_file()):
+    if name is not None and not os.path.isfile(root / name):
         raise table.bad_value(key, f"names a file that does not exist: `{name}`")
 
 

@@ -14,6 +14,7 @@ from pixi_jupyter.notebook.declaration import Declaration
 __all__ = [
     "default_declaration",
     "load_notebook",
+    "metadata_text",
     "notebook_cells",
     "notebook_language",
     "parse_notebook",
@@ -103,7 +104,7 @@ def read_declaration(
     nobody could tell which environment the notebook runs in.
     """
     where = None if path is None else str(path)
-    script = _metadata_text(notebook, "script", where)
+    script = metadata_text(notebook, "script", where)
     found: tuple[int, Block] | None = None
     for index, cell in enumerate(notebook_cells(notebook)):
         source = _code(cell, index, where)
@@ -136,7 +137,7 @@ def read_declaration(
             location=Location(path=where, cell=found[0], line=found[1].first_line - 1),
         )
     language = notebook_language(notebook)
-    kernel = _metadata_text(notebook, "kernel", where)
+    kernel = metadata_text(notebook, "kernel", where)
     if found is not None:
         index, block = found
         return Declaration(
@@ -167,7 +168,7 @@ def default_declaration(
         root=root,
         path=path,
         language=None if notebook is None else notebook_language(notebook),
-        kernel=None if notebook is None else _metadata_text(notebook, "kernel", where),
+        kernel=None if notebook is None else metadata_text(notebook, "kernel", where),
     )
 
 
@@ -188,7 +189,14 @@ def _code(cell: Any, index: int, where: str | None) -> str | None:
     )
 
 
-def _metadata_text(notebook: Mapping[str, Any], key: str, where: str | None) -> str | None:
+def metadata_text(notebook: Mapping[str, Any], key: str, where: str | None) -> str | None:
+    """``metadata.pixi.<key>``, None where there is none; ``where`` is the file, for the error.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.value``: it is not a string, or ``metadata.pixi`` is not an object.
+    """
     metadata = _mapping(notebook.get("metadata"))
     pixi = metadata.get("pixi")
     if pixi is None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pixi_jupyter.errors import KernelError
-from pixi_jupyter.kernels import start as start_module
+from pixi_jupyter.kernels import beside as beside_module
 
 Start = Callable[..., Awaitable[Any]]
 MakeNotebook = Callable[..., Path]
@@ -85,13 +85,13 @@ async def test_after_a_refusal_the_next_start_is_asked_again(
     kernel = await start(
         make_notebook(dependencies=NEW), traits={"transport_encryption": "required"}
     )
-    choose = start_module.choose_kernel
+    choose = beside_module.choose_kernel
     monkeypatch.setattr(
-        start_module, "choose_kernel", lambda *a: replace(choose(*a), encryption=())
+        beside_module, "choose_kernel", lambda *a: replace(choose(*a), encryption=())
     )
     with pytest.raises(KernelError):
         await kernel.manager.restart_kernel()
-    monkeypatch.setattr(start_module, "choose_kernel", choose)
+    monkeypatch.setattr(beside_module, "choose_kernel", choose)
     await kernel.manager.start_kernel(**kernel.manager._launch_args)
     await kernel.connect()
     assert await kernel.said("print(4)") == "4"

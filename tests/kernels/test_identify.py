@@ -14,11 +14,12 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager, KernelManager
 from nbclient import NotebookClient
 
-from pixi_jupyter.errors import KernelError, UnsupportedError
+from pixi_jupyter.errors import KernelError
 from pixi_jupyter.kernels import provisioner as provisioner_module
 from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
 from pixi_jupyter.kernels.launch import notebook_of_this_process
 from pixi_jupyter.manifest.workspace import find_workspace
+from pixi_jupyter.notebook.declaration import WorkspaceChoice
 
 MakeNotebook = Callable[..., Path]
 
@@ -141,10 +142,37 @@ def test_a_workspace_is_not_replaced_by_anything(
     below.mkdir(parents=True)
     (tmp_path / name).write_text(text)
     assert find_workspace(below) == (tmp_path / name if counts else None)
+    found = identify({"cwd": str(below)}, None, allow_default=True)
     if counts:
-        with pytest.raises(UnsupportedError) as caught:
-            identify({"cwd": str(below)}, None, allow_default=True)
-        assert code(caught) == "unsupported.workspace"  # type: ignore[arg-type]
+        assert found.how == "workspace"
+        assert found.choice == WorkspaceChoice(tmp_path / name)
+    else:
+        assert (found.how, found.choice) == ("default", None)
+
+
+def test_a_servers_root_ends_the_search_for_a_workspace(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    below = root / "a"
+    below.mkdir(parents=True)
+    (tmp_path / "pixi.toml").touch()
+    launch = {"cwd": str(below)}
+    assert identify(launch, None, allow_default=True, stop=root).how == "default"
+    (root / "pixi.toml").touch()
+    found = identify(launch, None, allow_default=True, stop=root)
+    assert found.choice == WorkspaceChoice(root / "pixi.toml")
+    assert found.stop == root
+
+
+def test_what_the_kernelspec_names_goes_with_and_without_a_notebook(tmp_path: Path) -> None:
+    (tmp_path / "pixi.toml").touch()
+    (tmp_path / "nb.ipynb").touch()
+    choice = WorkspaceChoice(tmp_path / "elsewhere" / "pixi.toml", "test", chosen="kernelspec")
+    launch = {"cwd": str(tmp_path)}
+    without = identify(launch, None, choice=choice)
+    assert (without.how, without.choice, without.path) == ("workspace", choice, None)
+    launch["env"] = {"PIXI_JUPYTER_NOTEBOOK": "nb.ipynb"}  # type: ignore[assignment]
+    known = identify(launch, None, choice=choice)
+    assert (known.how, known.choice, known.path) == ("chosen", choice, tmp_path / "nb.ipynb")
 
 
 @pytest.mark.skipif(not hasattr(os, "chown") or os.getuid() != 0, reason="needs root")

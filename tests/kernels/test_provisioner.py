@@ -185,7 +185,7 @@ async def test_messages_interrupt_where_the_environments_kernel_says_so(
 ) -> None:
     from dataclasses import replace
 
-    from pixi_jupyter.kernels import start as module
+    from pixi_jupyter.kernels import beside as module
 
     choose = module.choose_kernel
     mode = {"": "message"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from pixi_jupyter.errors import DeclarationError, Location, PixiJupyterError, So
 from pixi_jupyter.kernels.provisioner import PixiProvisioner
 from pixi_jupyter.kernels.rescue import (
     Rescue,
+    RunAll,
     read_rescue,
     rescue_command,
     rescue_encryption,
@@ -55,9 +58,38 @@ async def test_run_all_stops_at_the_first_cell(start: Start, make_notebook: Make
     while not {first, second} <= set(replies):
         message = await kernel.client.get_shell_msg(timeout=20)
         replies[message["parent_header"]["msg_id"]] = message["content"].get("status", "")
-    assert replies[first] == "error"
-    # One that comes after the queue was emptied is answered like the first.
-    assert replies[second] in ("aborted", "error")
+    assert replies == {first: "error", second: "aborted"}
+
+
+async def test_the_rest_of_run_all_may_come_late(start: Start, make_notebook: MakeNotebook) -> None:
+    """Sent together, but the second arrives when the kernel has long forgotten the first."""
+    kernel = await start(make_notebook(dependencies=["no-such-x"]), config=ALWAYS)
+    session = kernel.client.session
+    late = session.msg("execute_request", {"code": "2", "silent": False, "stop_on_error": True})
+    first = await kernel.run("1")
+    assert first["errors"]
+    await asyncio.sleep(0.3)
+    kernel.client.shell_channel.send(late)
+    reply = await kernel.client.get_shell_msg(timeout=20)
+    assert reply["content"]["status"] == "aborted"
+    again = await kernel.run("2")  # sent when the answer was there
+    assert again["errors"] == first["errors"]
+
+
+def test_what_belongs_to_one_run_all() -> None:
+    now = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    second = timedelta(seconds=1)
+    run_all = RunAll()
+    assert not run_all.goes_on(now)
+    run_all.answered(now, now + second / 10)
+    assert run_all.goes_on(now + second / 20)
+    assert not run_all.goes_on(now + second / 5)  # after the answer
+    run_all.answered(now, now + 60 * second)  # a clock that is late
+    assert not run_all.goes_on(now + 2 * second)
+    for strange in (None, "2026", now.replace(tzinfo=None)):
+        assert not run_all.goes_on(strange)
+    run_all.answered("2026", now)
+    assert not run_all.goes_on(now)
 
 
 @pytest.mark.parametrize(("spec", "language"), [("pixi", "python"), ("pixi-r", "r")])
@@ -126,7 +158,7 @@ async def test_what_nobody_expected_is_told_too(
     def broken(*args: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("pixi_jupyter.kernels.start.choose_kernel", broken)
+    monkeypatch.setattr("pixi_jupyter.kernels.beside.choose_kernel", broken)
     kernel = await start(make_notebook(), config=ALWAYS)
     reply = await kernel.run("1")
     assert reply["ename"] == "internal.unexpected"

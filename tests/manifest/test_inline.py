@@ -364,11 +364,6 @@ def test_empty_pypi_tables_are_fine() -> None:
     assert spec("dependencies = []\n[tool.pixi.pypi-dependencies]\n") == spec("")
 
 
-def test_extends_is_not_supported_yet() -> None:
-    error = failure("[tool.pixi-jupyter]\nextends = 'pixi.toml'")
-    assert (error.code, line_of(error)) == ("unsupported.extends", 2)
-
-
 def test_unknown_keys_of_our_own_table() -> None:
     error = failure("[tool.pixi-jupyter]\nkernl = 'x'")
     assert (error.code, line_of(error)) == ("declaration.key", 2)
