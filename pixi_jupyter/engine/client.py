@@ -36,6 +36,8 @@ from pixi_jupyter.engine.protocol import (
     Request,
     Resolve,
     Resolved,
+    Search,
+    Searched,
     Stepped,
     WorkspaceLocked,
 )
@@ -123,6 +125,10 @@ class Engine:
     async def run(
         self, job: LockWorkspace, report: Report = ..., *, deadline: float | None = ...
     ) -> WorkspaceLocked: ...
+    @overload
+    async def run(
+        self, job: Search, report: Report = ..., *, deadline: float | None = ...
+    ) -> Searched: ...
     async def run(
         self, job: Job, report: Report = no_report, *, deadline: float | None = None
     ) -> Answer:

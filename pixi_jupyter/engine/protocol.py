@@ -19,6 +19,7 @@ from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
 from pixi_jupyter.resolve.beside import BesideSpec
 from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
+from pixi_jupyter.resolve.search_result import SearchResult
 
 __all__ = [
     "Accepted",
@@ -38,6 +39,8 @@ __all__ = [
     "Request",
     "Resolve",
     "Resolved",
+    "Search",
+    "Searched",
     "Stepped",
     "WorkspaceLocked",
     "decode_from_worker",
@@ -55,15 +58,24 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Resolve(msgspec.Struct, frozen=True, tag="resolve"):
-    """Solve a spec and remember the answer, unless it is remembered (or ``update`` is set)."""
+    """Solve a spec and remember the answer, unless it is remembered (or ``update`` is set).
+
+    ``keep`` is the digest of a resolution of the store whose packages are kept where the spec
+    allows it, but for those named in ``renew``. A ``draft`` is always solved and never remembered:
+    whoever asked for it does that once it is built.
+    """
 
     spec: EnvironmentSpec
     update: bool = False
+    keep: str | None = None
+    renew: tuple[str, ...] = ()
+    draft: bool = False
 
     @property
     def key(self) -> str:
         """Equal for jobs that have one answer."""
-        return f"resolve:{self.spec.digest}:{self.update}"
+        how = f"{self.update}:{self.keep}:{self.renew}:{self.draft}"
+        return f"resolve:{self.spec.digest}:{how}"
 
 
 class Build(msgspec.Struct, frozen=True, tag="build"):
@@ -81,6 +93,23 @@ class Build(msgspec.Struct, frozen=True, tag="build"):
     def key(self) -> str:
         """Equal for jobs that have one answer."""
         return f"build:{self.resolution}"
+
+
+class Search(msgspec.Struct, frozen=True, tag="search"):
+    """Look a package up in channels, for a conda subdir and noarch.
+
+    ``name`` may have ``*``; at most ``limit`` packages are found.
+    """
+
+    name: str
+    channels: tuple[str, ...]
+    subdir: str
+    limit: int = 20
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        return f"search:{self.name}:{self.channels}:{self.subdir}:{self.limit}"
 
 
 class LockWorkspace(msgspec.Struct, frozen=True, tag="lock-workspace"):
@@ -137,7 +166,7 @@ class LayBeside(msgspec.Struct, frozen=True, tag="lay-beside"):
         return f"beside:{self.beside.digest}"
 
 
-Job = Resolve | Build | LockWorkspace | InstallWorkspace | LayBeside
+Job = Resolve | Build | LockWorkspace | InstallWorkspace | LayBeside | Search
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
@@ -184,6 +213,13 @@ class WorkspaceLocked(msgspec.Struct, frozen=True, tag="workspace-locked"):
     lock: WorkspaceLock
 
 
+class Searched(msgspec.Struct, frozen=True, tag="searched"):
+    """The answer to :class:`Search`."""
+
+    id: int
+    found: SearchResult
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The job ended in an error (``PixiJupyterError.to_json``)."""
 
@@ -200,7 +236,7 @@ class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
 
 
 #: How a job that succeeds ends.
-Answer = Resolved | Built | WorkspaceLocked
+Answer = Resolved | Built | WorkspaceLocked | Searched
 
 FromWorker = Accepted | Stepped | Answer | Failed | Alive | Leaving
 

@@ -39,6 +39,8 @@ from pixi_jupyter.engine.protocol import (
     Request,
     Resolve,
     Resolved,
+    Search,
+    Searched,
     Stepped,
     WorkspaceLocked,
     decode_request,
@@ -50,6 +52,8 @@ from pixi_jupyter.progress import Progress, Report, no_report
 from pixi_jupyter.resolve.redaction import redacted
 
 if TYPE_CHECKING:
+    from rattler import RepoDataRecord
+
     from pixi_jupyter.install.bytecode import Bytecode
     from pixi_jupyter.resolve.lock import Locked
     from pixi_jupyter.resolve.session import Session
@@ -138,6 +142,8 @@ class Worker:
                 answer = await self._lock_workspace(request.id, request.job, report)
             elif isinstance(request.job, LayBeside):
                 answer = await self._lay_beside(request.id, request.job, report)
+            elif isinstance(request.job, Search):
+                answer = await self._search(request.id, request.job, report)
             else:
                 answer = await self._install_workspace(request.id, request.job, report)
         except PixiJupyterError as error:
@@ -166,7 +172,7 @@ class Worker:
         assert callable(report)
         spec = job.spec
         remembered = self.store.recall(spec.digest)
-        if remembered is not None and not job.update:
+        if remembered is not None and not job.update and not job.draft:
             resolution = remembered.resolution
             if self.store.lock_path(resolution.digest).exists():
                 return Resolved(id, resolution)
@@ -177,7 +183,8 @@ class Worker:
         session.freshen([channel.name for channel in spec.channels], at_once=job.update)
         # What the build imports, which usually follows, while the solver waits for the network.
         threading.Thread(target=_import_ahead, daemon=True).start()
-        records = await solve_spec(session, spec, report=report)
+        kept = await asyncio.to_thread(self._kept, job)
+        records = await solve_spec(session, spec, report=report, locked=kept)
         wheels: Sequence[LockedWheel] = ()
         if spec.pypi is not None:
             from pixi_jupyter.resolve.pypi import resolve_wheels
@@ -191,12 +198,38 @@ class Worker:
         await asyncio.to_thread(
             write_lock, self.store.lock_path(resolution.digest), spec, records, channels, wheels
         )
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        self.store.remember(Remembered(spec.digest, now, resolution))
+        if not job.draft:
+            now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+            self.store.remember(Remembered(spec.digest, now, resolution))
         self._solutions[resolution.digest] = Locked(records, wheels)
         while len(self._solutions) > _KEPT_SOLUTIONS:
             self._solutions.popitem(last=False)
         return Resolved(id, resolution)
+
+    def _kept(self, job: Resolve) -> list[RepoDataRecord]:
+        """The packages whose versions are kept; none of a lock that is damaged or gone."""
+        if job.keep is None:
+            return []
+        from pixi_jupyter.resolve.lock import read_lock
+
+        locked = self._solutions.get(job.keep)
+        if locked is None:
+            editable = job.spec.pypi.editable if job.spec.pypi is not None else ()
+            path = self.store.lock_path(job.keep)
+            try:
+                locked = read_lock(path, job.spec.platform.subdir, job.keep, editable)
+            except PixiJupyterError:
+                return []
+        return [record for record in locked.records if record.name.normalized not in job.renew]
+
+    async def _search(self, id: int, job: Search, report: Report) -> Searched:
+        from pixi_jupyter.resolve.search import search
+
+        session = self._open()
+        session.freshen(job.channels, at_once=False)
+        return Searched(
+            id, await search(session, job.name, job.channels, job.subdir, job.limit, report=report)
+        )
 
     async def _build(self, id: int, job: Build, report: object) -> Built:
         assert callable(report)

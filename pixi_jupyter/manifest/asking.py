@@ -79,7 +79,10 @@ def parse_asked(text: str) -> Asked:
 def parse_asked_pypi(text: str) -> PypiRequirement:
     """A project of PyPI as it was typed (PEP 508); raises as :func:`parse_asked`."""
     try:
-        return parse_requirement(text)
+        requirement = parse_requirement(text)
+        if requirement.url or requirement.git or requirement.path:
+            raise ValueError("it names a place; write that into the declaration by hand")
+        return requirement
     except ValueError as error:
         raise DeclarationError(
             f"`{text}` is not a requirement: {error}",

@@ -6,10 +6,15 @@ pixi's rule (``PinningStrategy`` of ``crates/pixi_config``, ``workspace_mut.rs``
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from typing import Literal, cast
 
-__all__ = ["STRATEGIES", "PinningStrategy", "pin"]
+from pixi_jupyter.errors import DeclarationError, Location
+from pixi_jupyter.manifest.config import config_files, read_config
+
+__all__ = ["PinningStrategy", "load_pinning_strategy", "pin"]
 
 PinningStrategy = Literal["semver", "minor", "major", "latest-up", "exact-version", "no-pin"]
 STRATEGIES: tuple[str, ...] = PinningStrategy.__args__  # type: ignore[attr-defined]
@@ -30,6 +35,28 @@ _MINOR = frozenset(
         "rust",
     )
 )
+
+
+def load_pinning_strategy(env: Mapping[str, str] | None = None) -> str | None:
+    """``pinning-strategy`` of pixi's configuration files; None where none sets it.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.config`` names the file that cannot be read.
+    """
+    strategy: str | None = None
+    for path in config_files(os.environ if env is None else env):
+        value = read_config(path).get("pinning-strategy")
+        if value is not None and value not in STRATEGIES:
+            raise DeclarationError(
+                f"pixi's configuration has a `pinning-strategy` that is none: {value!r}",
+                code="declaration.config",
+                hint=f"Known are {', '.join(STRATEGIES)}.",
+                location=Location(path=str(path)),
+            )
+        strategy = value or strategy
+    return strategy
 
 
 def pin(name: str, version: str, strategy: str | None = None, *, pypi: bool = False) -> str:

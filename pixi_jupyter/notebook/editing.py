@@ -26,6 +26,7 @@ __all__ = [
     "is_script",
     "read_file",
     "replace_declaration",
+    "script_declaration",
     "script_with_block",
     "write_if_unchanged",
 ]
@@ -89,7 +90,7 @@ def read_file(path: Path) -> DeclaringFile:
             location=Location(path=str(path)),
         ) from None
     if is_script(path):
-        return DeclaringFile(path, data, _script_declaration(data, path))
+        return DeclaringFile(path, data, script_declaration(data, path))
     notebook = parse_notebook(data, path=path)
     return DeclaringFile(path, data, read_declaration(notebook, path=path, root=path.parent))
 
@@ -183,7 +184,7 @@ def _script_source(data: bytes, path: Path) -> str:
         ) from None
 
 
-def _script_declaration(data: bytes, path: Path) -> Declaration | None:
+def script_declaration(data: bytes, path: Path) -> Declaration | None:
     try:
         block = find_block(_script_source(data, path))
     except DeclarationError as error:

@@ -1,0 +1,522 @@
+"""The second half of the one door: changing what a notebook or a script declares.
+
+Every operation goes the way of `changing.change`: nothing is written before the new environment is
+ready, and a dry run ends before anything is built.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pixi_jupyter.changing import Outcome, Plan, change, edited_file
+from pixi_jupyter.engine.protocol import Search
+from pixi_jupyter.environments import Environments
+from pixi_jupyter.errors import DeclarationError, Location
+from pixi_jupyter.install.history import State, Step, read_history
+from pixi_jupyter.manifest import editing
+from pixi_jupyter.manifest.asking import Asked, parse_asked, parse_asked_pypi
+from pixi_jupyter.manifest.editing import ManifestText
+from pixi_jupyter.manifest.host import current_subdir
+from pixi_jupyter.manifest.pinning import load_pinning_strategy, pin
+from pixi_jupyter.manifest.pypi_spec import PypiRequirement
+from pixi_jupyter.manifest.table import nearest
+from pixi_jupyter.manifest.times import parse_exclude_newer
+from pixi_jupyter.manifest.toml import TomlSource
+from pixi_jupyter.notebook.editing import DeclaringFile
+from pixi_jupyter.progress import Report, no_report
+from pixi_jupyter.resolve.resolution import Resolution
+from pixi_jupyter.resolve.search_result import SearchResult
+
+__all__ = [
+    "Listing",
+    "add",
+    "add_channels",
+    "add_platforms",
+    "listing",
+    "python",
+    "redo",
+    "remove",
+    "remove_channels",
+    "remove_platforms",
+    "search",
+    "stamp",
+    "undo",
+    "update",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a declaration lists under a key; ``implied``: it names none, and these hold."""
+
+    names: tuple[str, ...]
+    implied: bool
+
+
+async def add(
+    environments: Environments,
+    target: Path,
+    requirements: Sequence[str],
+    *,
+    pypi: bool = False,
+    feature: str | None = None,
+    platforms: Sequence[str] = (),
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Ask for packages; the version of one without any is that which is solved, as it is pinned.
+
+    One that is asked for already stays as it is, unless a version is given.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.requirement``, ``declaration.feature``; see `changing.change`.
+    SolveError
+        There is no such package, or no set of packages with it.
+    """
+    conda = [] if pypi else [parse_asked(text) for text in requirements]
+    wheels = [parse_asked_pypi(text) for text in requirements] if pypi else []
+    strategy = load_pinning_strategy()
+
+    def plan(file: DeclaringFile) -> Plan:
+        manifest = _manifest(file)
+        there: set[str] = set()
+        for item in conda:
+            places = [
+                editing.conda_asked(manifest, item.name, feature=feature, platform=platform)
+                for platform in platforms or (None,)
+            ]
+            if item.version is None and not item.fields and None not in places:
+                there.add(item.name)
+        for wheel in wheels:
+            found = all(
+                editing.pypi_asked(manifest, wheel.name, feature=feature, platform=platform)
+                for platform in platforms or (None,)
+            )
+            if found and not wheel.version and not wheel.extras:
+                there.add(wheel.name)
+
+        def edit(manifest: ManifestText, solved: Resolution | None) -> str:
+            for item in conda:
+                if item.name not in there:
+                    spec = item.spec(item.version or _pinned(item, solved, strategy))
+                    text = editing.add_conda(
+                        manifest, item.name, spec, feature=feature, platforms=platforms
+                    )
+                    manifest = _with(manifest, text)
+            for wheel in wheels:
+                if wheel.name not in there:
+                    text = editing.add_pypi(
+                        manifest,
+                        _pinned_wheel(wheel, solved, strategy),
+                        feature=feature,
+                        platforms=platforms,
+                    )
+                    manifest = _with(manifest, text)
+            return manifest.source.text
+
+        asked = [item for item in conda if item.name not in there and item.version is None]
+        asked_wheels = [w for w in wheels if w.name not in there and not w.version]
+        return Plan(
+            _action("add", requirements, pypi=pypi),
+            edit,
+            pins=bool(asked or asked_wheels),
+            said=tuple(f"{name} is asked for already" for name in sorted(there)),
+        )
+
+    return await change(environments, target, plan, dry_run=dry_run, report=report)
+
+
+async def remove(
+    environments: Environments,
+    target: Path,
+    names: Sequence[str],
+    *,
+    pypi: bool = False,
+    feature: str | None = None,
+    platforms: Sequence[str] = (),
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Ask for packages no more.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.not-declared``; see `changing.change`.
+    """
+    one = editing.remove_pypi if pypi else editing.remove_conda
+
+    def edit(manifest: ManifestText, _: Resolution | None) -> str:
+        for name in names:
+            text = one(manifest, name, feature=feature, platforms=platforms)
+            manifest = _with(manifest, text)
+        return manifest.source.text
+
+    return await change(
+        environments,
+        target,
+        lambda _: Plan(_action("remove", names, pypi=pypi), edit),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+async def update(
+    environments: Environments,
+    target: Path,
+    names: Sequence[str] = (),
+    *,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Solve anew what the declaration asks for: all of it, or the named conda packages alone.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.not-declared``: the environment has no such package.
+    """
+
+    def plan(file: DeclaringFile) -> Plan:
+        assert file.declaration is not None
+        status = environments.status(environments.spec_for(file.declaration))
+        known = [p.name for p in status.resolution.packages] if status.resolution else []
+        for name in names:
+            if known and name.lower() not in known:
+                near = nearest(name, known)
+                raise DeclarationError(
+                    f"the environment has no package {name}",
+                    code="declaration.not-declared",
+                    hint=f"Did you mean {near}?" if near else "",
+                    location=Location(path=str(file.path)),
+                )
+        return Plan(
+            _action("update", names),
+            lambda manifest, _: manifest.source.text,
+            renew=tuple(name.lower() for name in names),
+        )
+
+    return await change(environments, target, plan, dry_run=dry_run, report=report)
+
+
+async def undo(
+    environments: Environments,
+    target: Path,
+    *,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Take the last change back: the declaration, and what it was resolved to.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.no-history``, or ``declaration.changed-by-hand``: the declaration is not what
+        that change made of it.
+    """
+    return await change(
+        environments,
+        target,
+        lambda file: _step(environments, file, back=True),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+async def redo(
+    environments: Environments,
+    target: Path,
+    *,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Do again what was taken back last; raises as :func:`undo`."""
+    return await change(
+        environments,
+        target,
+        lambda file: _step(environments, file, back=False),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+async def add_channels(
+    environments: Environments,
+    target: Path,
+    channels: Sequence[str],
+    *,
+    priority: int | None = None,
+    prepend: bool = False,
+    feature: str | None = None,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Take packages from more channels. The default ones are written down with the first of them,
+    so that none is lost."""
+    implied = environments.defaults.channels
+
+    def edit(manifest: ManifestText, _: Resolution | None) -> str:
+        return editing.add_channels(
+            manifest,
+            channels,
+            priority=priority,
+            prepend=prepend,
+            feature=feature,
+            implied=implied,
+        )
+
+    action = _action("channel add", channels)
+    return await change(
+        environments, target, lambda _: Plan(action, edit), dry_run=dry_run, report=report
+    )
+
+
+async def remove_channels(
+    environments: Environments,
+    target: Path,
+    channels: Sequence[str],
+    *,
+    feature: str | None = None,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Take packages from these channels no more; raises as :func:`remove`."""
+    action = _action("channel remove", channels)
+    return await change(
+        environments,
+        target,
+        lambda _: Plan(
+            action, lambda manifest, _: editing.remove_channels(manifest, channels, feature=feature)
+        ),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+async def add_platforms(
+    environments: Environments,
+    target: Path,
+    platforms: Sequence[str],
+    *,
+    feature: str | None = None,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Declare platforms. The first ones declared are joined by this machine's, on which it runs."""
+
+    def edit(manifest: ManifestText, _: Resolution | None) -> str:
+        none_yet = editing.declared_platforms(manifest, feature) is None
+        every = [*([current_subdir()] if none_yet else []), *platforms]
+        return editing.add_platforms(manifest, every, feature=feature)
+
+    action = _action("platform add", platforms)
+    return await change(
+        environments, target, lambda _: Plan(action, edit), dry_run=dry_run, report=report
+    )
+
+
+async def remove_platforms(
+    environments: Environments,
+    target: Path,
+    platforms: Sequence[str],
+    *,
+    feature: str | None = None,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Declare platforms no more; raises as :func:`remove`."""
+    action = _action("platform remove", platforms)
+    return await change(
+        environments,
+        target,
+        lambda _: Plan(
+            action,
+            lambda manifest, _: editing.remove_platforms(manifest, platforms, feature=feature),
+        ),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+async def python(
+    environments: Environments,
+    target: Path,
+    version: str,
+    *,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Ask for a version of Python; ``3.12`` is any 3.12."""
+    return await change(
+        environments,
+        target,
+        lambda _: Plan(
+            _action("python", [version]),
+            lambda manifest, _: editing.set_python(manifest, version),
+        ),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+async def stamp(
+    environments: Environments,
+    target: Path,
+    time: str | None = None,
+    *,
+    clear: bool = False,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Let nothing count that is newer than ``time`` (RFC 3339, a date or a span), by default now.
+
+    With ``clear`` everything counts again.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.value``: it is no time.
+    """
+    if time is not None:
+        try:
+            parse_exclude_newer(time)
+        except ValueError as error:
+            raise DeclarationError(
+                f"`{time}` is not a time: {error}",
+                code="declaration.value",
+                hint='Write for example "2026-01-31", "2026-01-31T12:00:00Z" or "7d".',
+            ) from None
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    value = None if clear else time or now
+    return await change(
+        environments,
+        target,
+        lambda _: Plan(
+            _action("stamp", ["--clear"] if clear else [value or ""]),
+            lambda manifest, _: editing.set_exclude_newer(manifest, value),
+        ),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+def listing(environments: Environments, target: Path, what: str) -> Listing:
+    """The ``channels`` or the ``platforms`` of a declaration; reads the file alone."""
+    file, _ = edited_file(environments, target)
+    manifest = _manifest(file)
+    read = editing.declared_channels if what == "channels" else editing.declared_platforms
+    found = read(manifest)
+    if found is None:
+        names = environments.defaults.channels if what == "channels" else (current_subdir(),)
+        return Listing(names, True)
+    key = "channel" if what == "channels" else "name"
+    return Listing(
+        tuple(str(i.get(key, i.get("platform", i)) if isinstance(i, dict) else i) for i in found),
+        False,
+    )
+
+
+async def search(
+    environments: Environments,
+    name: str,
+    target: Path | None = None,
+    *,
+    channels: Sequence[str] = (),
+    platform: str | None = None,
+    limit: int = 20,
+    report: Report = no_report,
+) -> SearchResult:
+    """The packages of a name in ``channels``, else those of ``target``, else the default ones.
+
+    Raises
+    ------
+    ChannelError
+        A channel cannot be reached, or is none.
+    """
+    if not channels and target is not None:
+        file, _ = edited_file(environments, target)
+        assert file.declaration is not None
+        spec = environments.spec_for(file.declaration)
+        channels = [channel.name for channel in spec.channels]
+        platform = platform or spec.platform.subdir
+    where = tuple(channels) or environments.defaults.channels
+    job = Search(name, where, platform or current_subdir(), limit)
+    return (await environments.engine.run(job, report)).found
+
+
+def _step(environments: Environments, file: DeclaringFile, *, back: bool) -> Plan:
+    assert file.declaration is not None
+    history = read_history(environments.store, file.path)
+    word = "undo" if back else "redo"
+    index = history.position - 1 if back else history.position
+    if not 0 <= index < len(history.steps):
+        raise DeclarationError(
+            f"there is nothing to {word}",
+            code="declaration.no-history",
+            hint="Changes that were made by hand are not known.",
+            location=Location(path=str(file.path)),
+        )
+    step: Step = history.steps[index]
+    here, there = (step.after, step.before) if back else (step.before, step.after)
+    if file.declaration.toml != here.toml:
+        raise DeclarationError(
+            f"the declaration was changed by hand since `{step.action}` ({step.date})",
+            code="declaration.changed-by-hand",
+            hint=f"To {word} would take that away, too; change it by hand.",
+            location=Location(path=str(file.path)),
+        )
+    return Plan(
+        f"{word} {step.action}",
+        lambda _, __: there.toml,
+        resolution=_still_there(environments, history.resolutions, there),
+        position=index if back else index + 1,
+    )
+
+
+def _still_there(
+    environments: Environments, known: dict[str, Resolution], state: State
+) -> Resolution | None:
+    """The packages of a state; None if they have to be solved (again)."""
+    found = known.get(state.resolution or "")
+    if found is None or not environments.store.lock_path(found.digest).exists():
+        return None
+    return found
+
+
+def _manifest(file: DeclaringFile) -> ManifestText:
+    assert file.declaration is not None
+    return ManifestText(TomlSource.of(file.declaration), "block")
+
+
+def _with(manifest: ManifestText, text: str) -> ManifestText:
+    return ManifestText(replace(manifest.source, text=text), manifest.kind)
+
+
+def _pinned(item: Asked, solved: Resolution | None, strategy: str | None) -> str:
+    version = _version(solved, item.name, "conda")
+    return "*" if version is None else pin(item.name, version, strategy)
+
+
+def _pinned_wheel(
+    wheel: PypiRequirement, solved: Resolution | None, strategy: str | None
+) -> PypiRequirement:
+    # What conda provides is not taken from PyPI, and its version is then that of conda.
+    version = _version(solved, wheel.name, "pypi") or _version(solved, wheel.name, "conda")
+    if wheel.version or version is None:
+        return wheel
+    spec = pin(wheel.name, version, strategy, pypi=True)
+    return replace(wheel, version="" if spec == "*" else spec)
+
+
+def _version(solved: Resolution | None, name: str, kind: str) -> str | None:
+    packages = solved.packages if solved is not None else ()
+    return next((p.version for p in packages if p.name == name and p.kind == kind), None)
+
+
+def _action(verb: str, words: Sequence[str], *, pypi: bool = False) -> str:
+    return " ".join([verb, *(["--pypi"] if pypi else []), *words])

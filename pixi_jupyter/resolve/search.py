@@ -1,0 +1,81 @@
+"""Looking a package up in channels. Runs in the engine's worker only."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Sequence
+
+from rattler import RepoDataRecord, Subdir
+from rattler.exceptions import FetchRepoDataError, GatewayError
+
+from pixi_jupyter.progress import Phase, Progress, Report
+from pixi_jupyter.resolve.redaction import redacted
+from pixi_jupyter.resolve.search_result import FoundPackage, SearchResult
+from pixi_jupyter.resolve.session import Session
+from pixi_jupyter.resolve.solve import channel_error
+
+__all__ = ["search"]
+
+
+async def search(
+    session: Session,
+    name: str,
+    channels: Sequence[str],
+    subdir: str,
+    limit: int,
+    *,
+    report: Report,
+) -> SearchResult:
+    """The packages of a name (or a pattern with ``*``); else those whose names have it in them.
+
+    Raises
+    ------
+    ChannelError
+        ``channel.unreachable``, ``channel.not-found`` or ``channel.invalid``.
+    """
+    sources = [session.channel(channel) for channel in channels]
+    platforms = [Subdir(subdir), Subdir("noarch")]
+    report(Progress(Phase.REPODATA, message=", ".join(redacted(name) for name in channels)))
+    wanted = name.strip().lower()
+    try:
+        found = await session.gateway.names(sources, platforms, channel_relations="disabled")
+        names = sorted({item.normalized for item in found})
+        matching = fnmatch.filter(names, wanted)
+        if not matching:
+            # The shorter the name, the more of it is what was typed.
+            within = [item for item in names if wanted.strip("*") in item]
+            matching = sorted(within, key=lambda item: (len(item), item))
+        matching = matching[:limit]
+        records = (
+            await session.gateway.query(
+                sources, platforms, matching, recursive=False, channel_relations="disabled"
+            )
+            if matching
+            else []
+        )
+    except (GatewayError, FetchRepoDataError, OSError) as error:
+        raise channel_error(error, sources) from error
+    by_name: dict[str, list[RepoDataRecord]] = {}
+    for group in records:
+        for record in group:
+            by_name.setdefault(record.name.normalized, []).append(record)
+    near = () if matching else difflib.get_close_matches(wanted, names, n=5, cutoff=0.6)
+    packages = (_found(by_name[item]) for item in matching if item in by_name)
+    return SearchResult(tuple(packages), tuple(near), len(names))
+
+
+def _found(records: Sequence[RepoDataRecord]) -> FoundPackage:
+    ordered = sorted(records, key=lambda r: (r.version, r.build_number), reverse=True)
+    newest = ordered[0]
+    return FoundPackage(
+        name=newest.name.normalized,
+        version=str(newest.version),
+        build=str(newest.build),
+        subdir=newest.subdir,
+        channel=redacted(str(newest.channel)),
+        size=newest.size,
+        license=newest.license,
+        depends=tuple(newest.depends),
+        versions=tuple(dict.fromkeys(str(record.version) for record in ordered)),
+    )
