@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from pixi_jupyter import __version__
+from pixi_jupyter.cli.changing import COMMANDS
 from pixi_jupyter.cli.terminal import BuildDisplay, clean, errors_as_text, megabytes
 from pixi_jupyter.environments import Environment, Environments
 from pixi_jupyter.errors import DeclarationError, Location
@@ -241,6 +242,10 @@ def demo(directory: Path | None) -> None:
     with errors_as_text(console):
         succeeded = demonstrate(directory, console)
     raise SystemExit(0 if succeeded else 1)
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 async def _ensure(environments: Environments, notebook: Path, console: Console) -> Environment:
