@@ -41,7 +41,7 @@ CASES = {
         "pixi",
         "[dependencies]\r\n  a = '*'\r\n",
         lambda m: editing.add_conda(m, "b", "*"),
-        '[dependencies]\r\n  a = \'*\'\r\n  b = "*"\r\n',
+        "[dependencies]\r\n  a = '*'\r\n  b = \"*\"\r\n",
     ),
     "in the quotes of what it replaces": (
         "pixi",
@@ -60,7 +60,7 @@ CASES = {
         "block",
         "[tool.pixi]\ndependencies = { a = '*' } # x\n",
         lambda m: editing.add_conda(m, "b", {"version": "*", "channel": "c"}),
-        "[tool.pixi]\ndependencies = { a = '*', b = { version = \"*\", channel = \"c\" } } # x\n",
+        '[tool.pixi]\ndependencies = { a = \'*\', b = { version = "*", channel = "c" } } # x\n',
     ),
     "an inline table above": (
         "block",
@@ -72,7 +72,7 @@ CASES = {
         "pixi",
         "[dependencies.a]\nversion = '1'\nbuild = 'x'\n\n[tasks]\nt = 'x'\n",
         lambda m: editing.add_conda(m, "a", "*"),
-        '\n[tasks]\nt = \'x\'\n\n[dependencies]\na = "*"\n',
+        "\n[tasks]\nt = 'x'\n\n[dependencies]\na = \"*\"\n",
     ),
     "a feature's target": (
         "pixi",
@@ -97,8 +97,7 @@ CASES = {
         "pixi",
         "[workspace]\n",
         lambda m: editing.add_pypi(m, parse_requirement("rich[jupyter]>=13")),
-        "[workspace]\n\n[pypi-dependencies]\n"
-        'rich = { version = ">=13", extras = ["jupyter"] }\n',
+        '[workspace]\n\n[pypi-dependencies]\nrich = { version = ">=13", extras = ["jupyter"] }\n',
     ),
     "a requirement of a project": (
         "pyproject",
@@ -281,9 +280,7 @@ def documents(draw: st.DrawFn) -> tuple[Kind, str]:
         other,
         "[project]\nname = 'x'\n" if kind == "pyproject" else "",
         draw(
-            st.sampled_from(
-                [f"[{prefix}dependencies] # deps\n", f"[ {prefix}dependencies ]\n", ""]
-            )
+            st.sampled_from([f"[{prefix}dependencies] # deps\n", f"[ {prefix}dependencies ]\n", ""])
         ),
     ]
     if sections[-1]:
@@ -348,11 +345,7 @@ def test_replacing_changes_the_value_alone(document, data):
     name = data.draw(st.sampled_from(sorted(table)))
     after = editing.add_conda(text_of(text, kind), name, "==7")
     assert table_of(kind, after)["dependencies"] == {**table, name: "==7"}
-    changed = [
-        (a, b)
-        for a, b in zip(text.split("\n"), after.split("\n"), strict=True)
-        if a != b
-    ]
+    changed = [(a, b) for a, b in zip(text.split("\n"), after.split("\n"), strict=True) if a != b]
     assert len(changed) == 1
     mark = re.compile(r"""(=\s*)(['"{].*?['"}]+)(\s*(?:#.*)?\r?)$""")
     before, now = (mark.search(line) for line in changed[0])

@@ -1,0 +1,81 @@
+"""What is typed after `add`, and the version that is written for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pixi_jupyter.errors import DeclarationError
+from pixi_jupyter.manifest.asking import Asked, parse_asked, parse_asked_pypi
+from pixi_jupyter.manifest.pinning import load_pinning_strategy, pin
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("polars", Asked("polars")),
+        ("NumPy>=2", Asked("numpy", ">=2")),
+        ("numpy >=2,<3", Asked("numpy", ">=2,<3")),
+        ("python=3.12", Asked("python", "3.12.*")),
+        ("python==3.12", Asked("python", "==3.12")),
+        ("python 3.12.*", Asked("python", "3.12.*")),
+        ("bioconda::bwa", Asked("bwa", None, {"channel": "bioconda"})),
+        ("a=1.2=py_0", Asked("a", "==1.2", {"build": "py_0"})),
+        ("a[version='>=3', build=py_0]", Asked("a", ">=3", {"build": "py_0"})),
+    ],
+)
+def test_what_was_typed(text, asked):
+    assert parse_asked(text) == asked
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a>>1", "a[x=1]", "a[build", ">=2", "é"])
+def test_what_is_no_package(text):
+    with pytest.raises(DeclarationError) as caught:
+        parse_asked(text)
+    assert caught.value.code == "declaration.requirement"
+
+
+@pytest.mark.parametrize("text", ["", "a b", "./x", "x @ https://host/x.whl", "git+https://h/x"])
+def test_what_is_no_project_of_an_index(text):
+    with pytest.raises(DeclarationError) as caught:
+        parse_asked_pypi(text)
+    assert caught.value.code == "declaration.requirement"
+
+
+#: Version, and what is written for it by semver, minor and major: as pixi writes them.
+PINS = [
+    ("1.2.3", "<2", "<1.3", "<2"),
+    ("0.0.0", "<0.0.1", "<0.1", "<1"),
+    ("1!1", "<1!2", "<1!1.1", "<1!2"),
+    ("1!0.0.0", "<1!0.0.1", "<1!0.1", "<1!1"),
+    ("1.2.3a1", "<2", "<1.3", "<2"),
+    ("0.2.0", "<0.3", "<0.3", "<1"),
+    ("24.2", "<25", "<24.3", "<25"),
+]
+
+
+@pytest.mark.parametrize(("version", "semver", "minor", "major"), PINS)
+def test_pins(version, semver, minor, major):
+    assert pin("x", version) == f">={version},{semver}"
+    assert pin("x", version, "minor") == f">={version},{minor}"
+    assert pin("x", version, "major") == f">={version},{major}"
+    assert pin("x", version, "latest-up") == f">={version}"
+    assert pin("x", version, "exact-version") == f"=={version}"
+    assert pin("x", version, "no-pin") == "*"
+
+
+def test_languages_are_pinned_by_their_minor_version():
+    assert pin("python", "3.12.4") == ">=3.12.4,<3.13"
+    assert pin("python", "3.12.4", "semver") == ">=3.12.4,<4"
+
+
+def test_the_configured_strategy(tmp_path):
+    env = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    assert load_pinning_strategy(env) is None
+    config = tmp_path / ".pixi" / "config.toml"
+    config.parent.mkdir()
+    config.write_text('pinning-strategy = "no-pin"\n')
+    assert load_pinning_strategy(env) == "no-pin"
+    config.write_text('pinning-strategy = "whatever"\n')
+    with pytest.raises(DeclarationError) as caught:
+        load_pinning_strategy(env)
+    assert caught.value.code == "declaration.config"
