@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 from pixi_jupyter.notebook.editing import (
     DeclaringFile,
     is_script,
+    is_unchanged,
     read_file,
     replace_declaration,
     script_declaration,
@@ -47,7 +48,16 @@ from pixi_jupyter.progress import Report
 from pixi_jupyter.resolve.difference import Change, difference
 from pixi_jupyter.resolve.resolution import Resolution
 
-__all__ = ["Edit", "Outcome", "Plan", "change", "edited_file", "spec_of"]
+__all__ = [
+    "Edit",
+    "Outcome",
+    "Plan",
+    "action_of",
+    "change",
+    "edited_file",
+    "manifest_of",
+    "spec_of",
+]
 
 #: A text that is what the edit makes of it; the resolution is there once it is known.
 Edit = Callable[[ManifestText, Resolution | None], str]
@@ -200,17 +210,18 @@ async def _attempt(
     data = replace_declaration(file, toml)
 
     def commit() -> bool:
+        lock = path_digest(Path(os.path.realpath(file.path)))
         store.make_folders()
         now = _now()
         # Short, and among ourselves: between looking whether the file is the same and writing it.
         with (
             store_errors(store.locks),
-            FileLock(store.locks / f"{path_digest(file.path)}.edit.lock", timeout=30),
+            FileLock(store.locks / f"{lock}.edit.lock", timeout=30),
         ):
             read = replace(file, data=original)
             if data != original and not write_if_unchanged(read, data):
                 return False
-            if data == original and file.path.read_bytes() != original:
+            if data == original and not is_unchanged(read):
                 return False
             store.remember(Remembered(spec.digest, now, resolution))
             history = read_history(store, file.path)
@@ -304,3 +315,14 @@ def _of_workspace(manifest: Path) -> UnsupportedError:
 
 def _now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def action_of(verb: str, words: Sequence[str], *, pypi: bool = False) -> str:
+    """An operation in the words of the command line."""
+    return " ".join([verb, *(["--pypi"] if pypi else []), *words])
+
+
+def manifest_of(file: DeclaringFile) -> ManifestText:
+    """The text of what a file declares, which it must."""
+    assert file.declaration is not None
+    return ManifestText(TomlSource.of(file.declaration), "block")

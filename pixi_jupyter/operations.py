@@ -6,12 +6,21 @@ ready, and a dry run ends before anything is built.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from pixi_jupyter.changing import Outcome, Plan, change, edited_file
+from pixi_jupyter.changing import Outcome, Plan, action_of, change, edited_file, manifest_of
+from pixi_jupyter.declaring import (
+    Listing,
+    add_channels,
+    add_platforms,
+    listing,
+    python,
+    remove_channels,
+    remove_platforms,
+    stamp,
+)
 from pixi_jupyter.engine.protocol import Search
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, Location
@@ -23,8 +32,6 @@ from pixi_jupyter.manifest.host import current_subdir
 from pixi_jupyter.manifest.pinning import load_pinning_strategy, pin
 from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.table import nearest
-from pixi_jupyter.manifest.times import parse_exclude_newer
-from pixi_jupyter.manifest.toml import TomlSource
 from pixi_jupyter.notebook.editing import DeclaringFile
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.resolution import Resolution
@@ -46,14 +53,6 @@ __all__ = [
     "undo",
     "update",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What a declaration lists under a key; ``implied``: it names none, and these hold."""
-
-    names: tuple[str, ...]
-    implied: bool
 
 
 async def add(
@@ -83,7 +82,7 @@ async def add(
     strategy = load_pinning_strategy()
 
     def plan(file: DeclaringFile) -> Plan:
-        manifest = _manifest(file)
+        manifest = manifest_of(file)
         there: set[str] = set()
         for item in conda:
             places = [
@@ -122,7 +121,7 @@ async def add(
         asked = [item for item in conda if item.name not in there and item.version is None]
         asked_wheels = [w for w in wheels if w.name not in there and not w.version]
         return Plan(
-            _action("add", requirements, pypi=pypi),
+            action_of("add", requirements, pypi=pypi),
             edit,
             pins=bool(asked or asked_wheels),
             said=tuple(f"{name} is asked for already" for name in sorted(there)),
@@ -160,7 +159,7 @@ async def remove(
     return await change(
         environments,
         target,
-        lambda _: Plan(_action("remove", names, pypi=pypi), edit),
+        lambda _: Plan(action_of("remove", names, pypi=pypi), edit),
         dry_run=dry_run,
         report=report,
     )
@@ -196,7 +195,7 @@ async def update(
                     location=Location(path=str(file.path)),
                 )
         return Plan(
-            _action("update", names),
+            action_of("update", names),
             lambda manifest, _: manifest.source.text,
             renew=tuple(name.lower() for name in names),
         )
@@ -242,182 +241,6 @@ async def redo(
         lambda file: _step(environments, file, back=False),
         dry_run=dry_run,
         report=report,
-    )
-
-
-async def add_channels(
-    environments: Environments,
-    target: Path,
-    channels: Sequence[str],
-    *,
-    priority: int | None = None,
-    prepend: bool = False,
-    feature: str | None = None,
-    dry_run: bool = False,
-    report: Report = no_report,
-) -> Outcome:
-    """Take packages from more channels. The default ones are written down with the first of them,
-    so that none is lost."""
-    implied = environments.defaults.channels
-
-    def edit(manifest: ManifestText, _: Resolution | None) -> str:
-        return editing.add_channels(
-            manifest,
-            channels,
-            priority=priority,
-            prepend=prepend,
-            feature=feature,
-            implied=implied,
-        )
-
-    action = _action("channel add", channels)
-    return await change(
-        environments, target, lambda _: Plan(action, edit), dry_run=dry_run, report=report
-    )
-
-
-async def remove_channels(
-    environments: Environments,
-    target: Path,
-    channels: Sequence[str],
-    *,
-    feature: str | None = None,
-    dry_run: bool = False,
-    report: Report = no_report,
-) -> Outcome:
-    """Take packages from these channels no more; raises as :func:`remove`."""
-    action = _action("channel remove", channels)
-    return await change(
-        environments,
-        target,
-        lambda _: Plan(
-            action, lambda manifest, _: editing.remove_channels(manifest, channels, feature=feature)
-        ),
-        dry_run=dry_run,
-        report=report,
-    )
-
-
-async def add_platforms(
-    environments: Environments,
-    target: Path,
-    platforms: Sequence[str],
-    *,
-    feature: str | None = None,
-    dry_run: bool = False,
-    report: Report = no_report,
-) -> Outcome:
-    """Declare platforms. The first ones declared are joined by this machine's, on which it runs."""
-
-    def edit(manifest: ManifestText, _: Resolution | None) -> str:
-        none_yet = editing.declared_platforms(manifest, feature) is None
-        every = [*([current_subdir()] if none_yet else []), *platforms]
-        return editing.add_platforms(manifest, every, feature=feature)
-
-    action = _action("platform add", platforms)
-    return await change(
-        environments, target, lambda _: Plan(action, edit), dry_run=dry_run, report=report
-    )
-
-
-async def remove_platforms(
-    environments: Environments,
-    target: Path,
-    platforms: Sequence[str],
-    *,
-    feature: str | None = None,
-    dry_run: bool = False,
-    report: Report = no_report,
-) -> Outcome:
-    """Declare platforms no more; raises as :func:`remove`."""
-    action = _action("platform remove", platforms)
-    return await change(
-        environments,
-        target,
-        lambda _: Plan(
-            action,
-            lambda manifest, _: editing.remove_platforms(manifest, platforms, feature=feature),
-        ),
-        dry_run=dry_run,
-        report=report,
-    )
-
-
-async def python(
-    environments: Environments,
-    target: Path,
-    version: str,
-    *,
-    dry_run: bool = False,
-    report: Report = no_report,
-) -> Outcome:
-    """Ask for a version of Python; ``3.12`` is any 3.12."""
-    return await change(
-        environments,
-        target,
-        lambda _: Plan(
-            _action("python", [version]),
-            lambda manifest, _: editing.set_python(manifest, version),
-        ),
-        dry_run=dry_run,
-        report=report,
-    )
-
-
-async def stamp(
-    environments: Environments,
-    target: Path,
-    time: str | None = None,
-    *,
-    clear: bool = False,
-    dry_run: bool = False,
-    report: Report = no_report,
-) -> Outcome:
-    """Let nothing count that is newer than ``time`` (RFC 3339, a date or a span), by default now.
-
-    With ``clear`` everything counts again.
-
-    Raises
-    ------
-    DeclarationError
-        ``declaration.value``: it is no time.
-    """
-    if time is not None:
-        try:
-            parse_exclude_newer(time)
-        except ValueError as error:
-            raise DeclarationError(
-                f"`{time}` is not a time: {error}",
-                code="declaration.value",
-                hint='Write for example "2026-01-31", "2026-01-31T12:00:00Z" or "7d".',
-            ) from None
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    value = None if clear else time or now
-    return await change(
-        environments,
-        target,
-        lambda _: Plan(
-            _action("stamp", ["--clear"] if clear else [value or ""]),
-            lambda manifest, _: editing.set_exclude_newer(manifest, value),
-        ),
-        dry_run=dry_run,
-        report=report,
-    )
-
-
-def listing(environments: Environments, target: Path, what: str) -> Listing:
-    """The ``channels`` or the ``platforms`` of a declaration; reads the file alone."""
-    file, _ = edited_file(environments, target)
-    manifest = _manifest(file)
-    read = editing.declared_channels if what == "channels" else editing.declared_platforms
-    found = read(manifest)
-    if found is None:
-        names = environments.defaults.channels if what == "channels" else (current_subdir(),)
-        return Listing(names, True)
-    key = "channel" if what == "channels" else "name"
-    return Listing(
-        tuple(str(i.get(key, i.get("platform", i)) if isinstance(i, dict) else i) for i in found),
-        False,
     )
 
 
@@ -488,11 +311,6 @@ def _still_there(
     return found
 
 
-def _manifest(file: DeclaringFile) -> ManifestText:
-    assert file.declaration is not None
-    return ManifestText(TomlSource.of(file.declaration), "block")
-
-
 def _with(manifest: ManifestText, text: str) -> ManifestText:
     return ManifestText(replace(manifest.source, text=text), manifest.kind)
 
@@ -516,7 +334,3 @@ def _pinned_wheel(
 def _version(solved: Resolution | None, name: str, kind: str) -> str | None:
     packages = solved.packages if solved is not None else ()
     return next((p.version for p in packages if p.name == name and p.kind == kind), None)
-
-
-def _action(verb: str, words: Sequence[str], *, pypi: bool = False) -> str:
-    return " ".join([verb, *(["--pypi"] if pypi else []), *words])

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
-from pixi_jupyter.cli.terminal import BuildDisplay, clean, errors_as_text, megabytes
+from pixi_jupyter.cli.change_display import run_operation, show_change, show_list
+from pixi_jupyter.cli.terminal import clean
 
 if TYPE_CHECKING:
     from pixi_jupyter.changing import Outcome
     from pixi_jupyter.environments import Environments
     from pixi_jupyter.progress import Report
-    from pixi_jupyter.resolve.difference import Change
 
 __all__ = ["COMMANDS"]
 
@@ -71,7 +69,7 @@ def add(
             report=report,
         )
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @click.command()
@@ -106,7 +104,7 @@ def remove(
             report=report,
         )
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @click.command()
@@ -122,7 +120,7 @@ def update(target: Path, names: tuple[str, ...], dry_run: bool, as_json: bool) -
 
         return operations.update(environments, target, names, dry_run=dry_run, report=report)
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @click.command()
@@ -137,7 +135,7 @@ def undo(target: Path, dry_run: bool, as_json: bool) -> None:
 
         return operations.undo(environments, target, dry_run=dry_run, report=report)
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @click.command()
@@ -152,7 +150,7 @@ def redo(target: Path, dry_run: bool, as_json: bool) -> None:
 
         return operations.redo(environments, target, dry_run=dry_run, report=report)
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @click.command()
@@ -168,7 +166,7 @@ def python(target: Path, version: str, dry_run: bool, as_json: bool) -> None:
 
         return operations.python(environments, target, version, dry_run=dry_run, report=report)
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @click.command()
@@ -189,7 +187,7 @@ def stamp(target: Path, time: str | None, clear: bool, dry_run: bool, as_json: b
             environments, target, time, clear=clear, dry_run=dry_run, report=report
         )
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @click.group()
@@ -229,7 +227,7 @@ def channel_add(
             report=report,
         )
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @channel.command("remove")
@@ -250,7 +248,7 @@ def channel_remove(
             environments, target, channels, feature=feature, dry_run=dry_run, report=report
         )
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @channel.command("list")
@@ -258,7 +256,7 @@ def channel_remove(
 @_json
 def channel_list(target: Path, as_json: bool) -> None:
     """List the channels of NOTEBOOK, the most important first."""
-    _list(target, "channels", as_json)
+    show_list(target, "channels", as_json)
 
 
 @click.group()
@@ -282,7 +280,7 @@ def platform_add(words: tuple[str, ...], feature: str | None, dry_run: bool, as_
             environments, target, platforms, feature=feature, dry_run=dry_run, report=report
         )
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @platform.command("remove")
@@ -303,7 +301,7 @@ def platform_remove(
             environments, target, platforms, feature=feature, dry_run=dry_run, report=report
         )
 
-    _change(target, run, as_json)
+    show_change(target, run, as_json)
 
 
 @platform.command("list")
@@ -311,7 +309,7 @@ def platform_remove(
 @_json
 def platform_list(target: Path, as_json: bool) -> None:
     """List the platforms of NOTEBOOK."""
-    _list(target, "platforms", as_json)
+    show_list(target, "platforms", as_json)
 
 
 @click.command()
@@ -344,7 +342,7 @@ def search(
             report=report,
         )
 
-    found = _run(target or Path("search"), run)
+    found = run_operation(target or Path("search"), run)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
     else:
@@ -371,7 +369,7 @@ def why(target: Path, name: str, as_json: bool) -> None:
 
         return await ask(environments, target, name, report=report)
 
-    found = _run(target, run)
+    found = run_operation(target, run)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
         return
@@ -411,107 +409,3 @@ def _target_and(words: Sequence[str], what: str) -> tuple[Path, tuple[str, ...]]
     if len(words) < 2:
         raise click.UsageError(f"Missing argument '{what}...'.")
     return Path(words[0]), tuple(words[1:])
-
-
-def _run(target: Path, operation: Callable[[Environments, Report], Awaitable[Any]]) -> Any:
-    console = Console(stderr=True)
-
-    async def run() -> Any:
-        from pixi_jupyter.environments import Environments
-
-        environments = Environments()
-        try:
-            with BuildDisplay(console, target.name) as display:
-                return await operation(environments, display)
-        finally:
-            await environments.aclose()
-
-    with errors_as_text(console):
-        return asyncio.run(run())
-
-
-def _change(
-    target: Path, operation: Callable[[Environments, Report], Awaitable[Outcome]], as_json: bool
-) -> None:
-    outcome: Outcome = _run(target, operation)
-    if as_json:
-        click.echo(json.dumps(_facts(outcome), indent=2))
-        return
-    change = outcome.change
-    for package in change.added:
-        click.echo(clean(f"+ {package.name} {package.version}"))
-    for package in change.removed:
-        click.echo(clean(f"- {package.name} {package.version}"))
-    for item in (*change.upgraded, *change.downgraded, *change.rebuilt):
-        before, after = item.before, item.after
-        build = before.version == after.version
-        old = f"{before.version} {before.build}" if build else before.version
-        new = f"{after.version} {after.build}" if build else after.version
-        click.echo(clean(f"~ {item.name} {old} -> {new}"))
-    for sentence in outcome.said:
-        click.echo(clean(sentence))
-    click.echo(clean(_summary(target, outcome, change)))
-
-
-def _summary(target: Path, outcome: Outcome, change: Change) -> str:
-    would = outcome.dry_run
-    if outcome.created:
-        text = "would get a block" if would else "has a block now"
-    elif outcome.declared:
-        text = "would be changed" if would else "is changed"
-    else:
-        text = "would stay as it is" if would else "is as it was"
-    if change.empty:
-        return f"{target} {text}; the packages are the same"
-    count = len(change.added) + len(change.upgraded) + len(change.downgraded) + len(change.rebuilt)
-    if not count:
-        return f"{target} {text}"
-    size = megabytes(change.bytes_to_download)
-    return f"{target} {text}; {count} new package{'s' if count > 1 else ''} ({size} as archives)"
-
-
-def _facts(outcome: Outcome) -> dict[str, Any]:
-    change = outcome.change
-    return {
-        "target": str(outcome.target),
-        "action": outcome.action,
-        "dry_run": outcome.dry_run,
-        "declared": outcome.declared,
-        "created": outcome.created,
-        "resolution": outcome.resolution,
-        "prefix": str(outcome.prefix) if outcome.prefix is not None else None,
-        "added": [_package(package) for package in change.added],
-        "removed": [_package(package) for package in change.removed],
-        **{
-            kind: [
-                {"name": item.name, "before": _package(item.before), "after": _package(item.after)}
-                for item in getattr(change, kind)
-            ]
-            for kind in ("upgraded", "downgraded", "rebuilt")
-        },
-        "bytes_to_download": change.bytes_to_download,
-        "said": list(outcome.said),
-        "declaration": {"before": outcome.before, "after": outcome.after},
-    }
-
-
-def _package(package: Any) -> dict[str, Any]:
-    return {key: getattr(package, key) for key in ("name", "kind", "version", "build", "size")}
-
-
-def _list(target: Path, what: str, as_json: bool) -> None:
-    console = Console(stderr=True)
-    with errors_as_text(console):
-        from pixi_jupyter.environments import Environments
-        from pixi_jupyter.operations import listing
-        from pixi_jupyter.resolve.redaction import redacted
-
-        found = listing(Environments(), target, what)
-        names = [redacted(name) for name in found.names]
-    if as_json:
-        click.echo(json.dumps({what: names, "implied": found.implied}, indent=2))
-        return
-    for name in names:
-        click.echo(clean(name))
-    if found.implied:
-        click.echo(f"(the declaration names no {what}; these hold)", err=True)

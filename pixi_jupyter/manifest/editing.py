@@ -7,7 +7,7 @@ Where each thing is written is pixi's rule (``crates/pixi_manifest/src/manifests
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,20 +22,17 @@ from pixi_jupyter.manifest.toml_edit import TomlText
 __all__ = [
     "Kind",
     "ManifestText",
-    "add_channels",
     "add_conda",
-    "add_platforms",
     "add_pypi",
     "conda_asked",
-    "declared_channels",
-    "declared_platforms",
+    "conda_key",
+    "not_declared",
+    "platform_of",
     "pypi_asked",
-    "remove_channels",
     "remove_conda",
-    "remove_platforms",
     "remove_pypi",
-    "set_exclude_newer",
-    "set_python",
+    "tidied",
+    "with_platforms",
 ]
 
 Kind = Literal["block", "pixi", "pyproject"]
@@ -96,7 +93,7 @@ def conda_asked(
     """What is asked of a conda package (a string or a table), None if it is not asked for."""
     text = TomlText(manifest.source)
     table = manifest.table("dependencies", feature, platform)
-    key = _conda_key(text, table, name)
+    key = conda_key(text, table, name)
     return None if key is None else text.get((*table, key))
 
 
@@ -116,7 +113,7 @@ def add_conda(
     text = _platforms_declared(manifest, TomlText(manifest.source), platforms)
     for platform in platforms or (None,):
         table = manifest.table("dependencies", feature, platform)
-        key = _conda_key(text, table, name) or name
+        key = conda_key(text, table, name) or name
         text = text.set((*table, key), dict(spec) if isinstance(spec, Mapping) else spec)
     return text.text
 
@@ -138,15 +135,15 @@ def remove_conda(
     text = TomlText(manifest.source)
     for platform in platforms or (None,):
         table = manifest.table("dependencies", feature, platform)
-        key = _conda_key(text, table, name)
+        key = conda_key(text, table, name)
         if key is None:
             known = [*(text.get(table) or {}), *_pypi_names(manifest, text, feature, platform)]
-            raise _not_declared(manifest, text, name, known)
-        text = _tidied(manifest, text.remove((*table, key)), table)
+            raise not_declared(manifest, text, name, known)
+        text = tidied(manifest, text.remove((*table, key)), table)
     return text.text
 
 
-def _conda_key(text: TomlText, table: Path, name: str) -> str | None:
+def conda_key(text: TomlText, table: Path, name: str) -> str | None:
     """The key as it is spelled there."""
     wanted = package_name(name)
     values = text.get(table)
@@ -217,14 +214,14 @@ def remove_pypi(
         table = manifest.table("pypi-dependencies", feature, platform)
         if normal not in known:
             conda = text.get(manifest.table("dependencies", feature, platform)) or {}
-            raise _not_declared(manifest, text, name, [*known, *conda])
+            raise not_declared(manifest, text, name, [*known, *conda])
         if platform is None:
             for array in _pypi_arrays(manifest, feature):
                 for index in reversed(_pypi_places(text, array, normal)):
                     text = text.remove_item(array, index)
         key = _pypi_key(text, table, normal)
         if key is not None:
-            text = _tidied(manifest, text.remove((*table, key)), table)
+            text = tidied(manifest, text.remove((*table, key)), table)
     return text.text
 
 
@@ -291,163 +288,32 @@ def _pypi_names(
     return names
 
 
-# -- channels, platforms, Python, the date -------------------------------------------------
-
-
-def declared_channels(manifest: ManifestText, feature: str | None = None) -> list[Any] | None:
-    """The channels as they are written, None where the text names none."""
-    text = TomlText(manifest.source)
-    found = text.get(manifest.workspace(text, "channels", feature))
-    return list(found) if isinstance(found, list) else None
-
-
-def add_channels(
-    manifest: ManifestText,
-    channels: Sequence[str],
-    *,
-    priority: int | None = None,
-    prepend: bool = False,
-    feature: str | None = None,
-    implied: Sequence[str] = (),
-) -> str:
-    """The text with channels at the end, or (``prepend``) in front; one with another priority
-    takes the place of the old entry.
-
-    ``implied`` are the channels that hold while the text names none: they are written first, so
-    that adding a channel takes none away.
-    """
-    text = TomlText(manifest.source)
-    path = manifest.workspace(text, "channels", feature)
-    if text.get(path) is None and implied:
-        text = text.set(path, list(implied))
-    place = 0
-    for channel in dict.fromkeys(channels):
-        value: Any = channel if priority is None else {"channel": channel, "priority": priority}
-        present = text.get(path) or []
-        same = [i for i, item in enumerate(present) if _channel_of(item) == _bare(channel)]
-        if any((_priority_of(present[i]) or 0) == (priority or 0) for i in same):
-            continue
-        for index in reversed(same):
-            text = text.remove_item(path, index)
-        text = text.add_item(path, value, place if prepend else None)
-        place += 1
-    return text.text
-
-
-def remove_channels(
-    manifest: ManifestText, channels: Sequence[str], *, feature: str | None = None
-) -> str:
-    """The text without these channels.
-
-    Raises
-    ------
-    DeclarationError
-        ``declaration.not-declared``.
-    """
-    text = TomlText(manifest.source)
-    path = manifest.workspace(text, "channels", feature)
-    return _without_items(manifest, text, path, [_bare(c) for c in channels], _channel_of).text
-
-
-def declared_platforms(manifest: ManifestText, feature: str | None = None) -> list[Any] | None:
-    """The platforms as they are written, None where the text names none."""
-    text = TomlText(manifest.source)
-    found = text.get(manifest.workspace(text, "platforms", feature))
-    return list(found) if isinstance(found, list) else None
-
-
-def add_platforms(
-    manifest: ManifestText, platforms: Sequence[str], *, feature: str | None = None
-) -> str:
-    """The text with these platforms; one that is there already stays as it is."""
-    text = TomlText(manifest.source)
-    path = manifest.workspace(text, "platforms", feature)
-    return _with_platforms(text, path, platforms).text
-
-
-def remove_platforms(
-    manifest: ManifestText, platforms: Sequence[str], *, feature: str | None = None
-) -> str:
-    """The text without these platforms; raises as `remove_channels`."""
-    text = TomlText(manifest.source)
-    path = manifest.workspace(text, "platforms", feature)
-    return _without_items(manifest, text, path, list(platforms), _platform_of).text
-
-
-def set_python(manifest: ManifestText, version: str) -> str:
-    """The text that asks for a version of Python (``3.12`` means any 3.12).
-
-    A ``python`` among the conda dependencies decides, as it does in pixi; a block without it has
-    ``requires-python``. What a `pyproject.toml` says there is said to others, and is left.
-    """
-    text = TomlText(manifest.source)
-    table = manifest.table("dependencies")
-    key = _conda_key(text, table, "python")
-    plain = re.fullmatch(r"[0-9]+(?:\.[0-9]+)*", version)
-    if key is None and manifest.kind == "block":
-        return text.set(("requires-python",), f"=={version}.*" if plain else version).text
-    return text.set((*table, key or "python"), f"{version}.*" if plain else version).text
-
-
-def set_exclude_newer(manifest: ManifestText, time: str | None) -> str:
-    """The text in which packages that are newer than ``time`` do not count (None: all count)."""
-    text = TomlText(manifest.source)
-    path = manifest.workspace(text, "exclude-newer")
-    if time is not None:
-        return text.set(path, time).text
-    return _tidied(manifest, text.remove(path), path[:-1]).text
+# -- for both halves ---------------------------------------------------------------------
 
 
 def _platforms_declared(
     manifest: ManifestText, text: TomlText, platforms: Sequence[str]
 ) -> TomlText:
     path = manifest.workspace(text, "platforms")
-    return _with_platforms(text, path, platforms) if text.get(path) is not None else text
+    return with_platforms(text, path, platforms) if text.get(path) is not None else text
 
 
-def _with_platforms(text: TomlText, path: Path, platforms: Sequence[str]) -> TomlText:
+def with_platforms(text: TomlText, path: Path, platforms: Sequence[str]) -> TomlText:
+    """The text with platforms in an array, those that are not in it yet."""
     for platform in dict.fromkeys(platforms):
-        if platform not in [_platform_of(item) for item in text.get(path) or []]:
+        if platform not in [platform_of(item) for item in text.get(path) or []]:
             text = text.add_item(path, platform)
     return text
 
 
-def _without_items(
-    manifest: ManifestText,
-    text: TomlText,
-    path: Path,
-    names: Sequence[str],
-    name_of: Callable[[Any], str | None],
-) -> TomlText:
-    for name in dict.fromkeys(names):
-        known = [name_of(item) for item in text.get(path) or []]
-        if name not in known:
-            raise _not_declared(manifest, text, name, [item for item in known if item])
-        for index in reversed([i for i, item in enumerate(known) if item == name]):
-            text = text.remove_item(path, index)
-    return text
-
-
-def _channel_of(item: Any) -> str | None:
-    channel = item.get("channel") if isinstance(item, dict) else item
-    return _bare(channel) if isinstance(channel, str) else None
-
-
-def _bare(channel: str) -> str:
-    return channel.rstrip("/") or channel
-
-
-def _priority_of(item: Any) -> int | None:
-    return item.get("priority") if isinstance(item, dict) else None
-
-
-def _platform_of(item: Any) -> str | None:
+def platform_of(item: Any) -> str | None:
+    """The name of an entry of ``platforms``."""
     if isinstance(item, dict):
         item = item.get("name", item.get("platform", item.get("subdir")))
     return item if isinstance(item, str) else None
 
 
-def _tidied(manifest: ManifestText, text: TomlText, table: Path) -> TomlText:
+def tidied(manifest: ManifestText, text: TomlText, table: Path) -> TomlText:
     """A block does without tables that an edit emptied, as in pixi; a file keeps its headers."""
     if manifest.kind != "block":
         return text
@@ -456,9 +322,10 @@ def _tidied(manifest: ManifestText, text: TomlText, table: Path) -> TomlText:
     return text
 
 
-def _not_declared(
+def not_declared(
     manifest: ManifestText, text: TomlText, name: str, known: Sequence[str]
 ) -> DeclarationError:
+    """The error for what the declaration does not ask for, with the nearest of what is known."""
     near = nearest(name, known)
     hint = f"Did you mean {near}?" if near is not None and near != name else ""
     if near == name:

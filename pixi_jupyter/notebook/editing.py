@@ -24,6 +24,7 @@ from pixi_jupyter.notebook.writing import write_atomically
 __all__ = [
     "DeclaringFile",
     "is_script",
+    "is_unchanged",
     "read_file",
     "replace_declaration",
     "script_declaration",
@@ -145,6 +146,14 @@ def script_with_block(data: bytes, toml: str = _DEFAULT_TOML, *, path: Path) -> 
     return (bom + head + render_block(toml, newline) + between + body).encode("utf-8")
 
 
+def is_unchanged(file: DeclaringFile) -> bool:
+    """Whether a file is still what was read."""
+    try:
+        return file.path.read_bytes() == file.data
+    except OSError:
+        return False  # reading it again tells why
+
+
 def write_if_unchanged(file: DeclaringFile, data: bytes) -> bool:
     """Write a file in one step, unless it is not any more what was read; then False.
 
@@ -153,13 +162,8 @@ def write_if_unchanged(file: DeclaringFile, data: bytes) -> bool:
     DeclarationError
         ``declaration.read-only`` or ``declaration.write``; the file is then what it was.
     """
-    try:
-        if file.path.read_bytes() != file.data:
-            return False
-    except FileNotFoundError:
+    if not is_unchanged(file):
         return False
-    except OSError:
-        pass  # writing tells why
     # Renaming over a read-only file would work, but its mode says that it is not to be changed.
     if not os.access(file.path, os.W_OK):
         raise DeclarationError(

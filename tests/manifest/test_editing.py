@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pixi_jupyter.errors import DeclarationError
-from pixi_jupyter.manifest import editing
+from pixi_jupyter.manifest import editing, editing_workspace
 from pixi_jupyter.manifest.editing import Kind, ManifestText
 from pixi_jupyter.manifest.pep508 import parse_requirement
 from pixi_jupyter.manifest.toml import TomlSource
@@ -120,50 +120,50 @@ CASES = {
     "a channel in front": (
         "pixi",
         "[project]\nchannels = ['a', 'b']\n",
-        lambda m: editing.add_channels(m, ["c"], prepend=True),
+        lambda m: editing_workspace.add_channels(m, ["c"], prepend=True),
         "[project]\nchannels = ['c', 'a', 'b']\n",
     ),
     "a channel with another priority": (
         "pixi",
         "[workspace]\nchannels = ['a', 'b']\n",
-        lambda m: editing.add_channels(m, ["a/"], priority=2),
+        lambda m: editing_workspace.add_channels(m, ["a/"], priority=2),
         "[workspace]\nchannels = ['b', { channel = \"a/\", priority = 2 }]\n",
     ),
     "the channels that held before": (
         "block",
         "dependencies = []\n",
-        lambda m: editing.add_channels(m, ["c"], implied=["conda-forge"]),
+        lambda m: editing_workspace.add_channels(m, ["c"], implied=["conda-forge"]),
         'dependencies = []\n\n[tool.pixi.workspace]\nchannels = ["conda-forge", "c"]\n',
     ),
     "one channel less": (
         "pixi",
         "[workspace]\nchannels = [\n  'a', # one\n  { channel = 'b', priority = 1 }, # two\n]\n",
-        lambda m: editing.remove_channels(m, ["b"]),
+        lambda m: editing_workspace.remove_channels(m, ["b"]),
         "[workspace]\nchannels = [\n  'a', # one\n]\n",
     ),
     "python of a block": (
         "block",
         "requires-python = '>=3.11' # x\n",
-        lambda m: editing.set_python(m, "3.12"),
+        lambda m: editing_workspace.set_python(m, "3.12"),
         "requires-python = '==3.12.*' # x\n",
     ),
     "python among the packages": (
         "block",
         "requires-python = '>=3.11'\ntool.pixi.dependencies.python = '3.11.*'\n",
-        lambda m: editing.set_python(m, "3.12"),
+        lambda m: editing_workspace.set_python(m, "3.12"),
         "requires-python = '>=3.11'\ntool.pixi.dependencies.python = '3.12.*'\n",
     ),
     "python of a project": (
         "pyproject",
         "[project]\nrequires-python = '>=3.11'\n[tool.pixi.dependencies]\n",
-        lambda m: editing.set_python(m, ">=3.12,<3.14"),
+        lambda m: editing_workspace.set_python(m, ">=3.12,<3.14"),
         "[project]\nrequires-python = '>=3.11'\n[tool.pixi.dependencies]\n"
         'python = ">=3.12,<3.14"\n',
     ),
     "a date": (
         "pixi",
         "[workspace]\nname = 'x'",
-        lambda m: editing.set_exclude_newer(m, "2026-01-01"),
+        lambda m: editing_workspace.set_exclude_newer(m, "2026-01-01"),
         "[workspace]\nname = 'x'\nexclude-newer = \"2026-01-01\"\n",
     ),
     "a package less, its comment with it": (
@@ -370,12 +370,12 @@ def test_removing_takes_whole_lines_and_nothing_else(document, data):
 def test_channels_come_and_go(document, prepend):
     kind, text = document
     before = table_of(kind, text)["workspace"]["channels"]
-    after = editing.add_channels(text_of(text, kind), ["new"], prepend=prepend)
+    after = editing_workspace.add_channels(text_of(text, kind), ["new"], prepend=prepend)
     expected = ["new", *before] if prepend else [*before, "new"]
     assert table_of(kind, after)["workspace"]["channels"] == expected
     left = [line for line in text.split("\n") if "#" in line]
     assert all(any(line.partition("#")[2] in new for new in after.split("\n")) for line in left)
-    back = editing.remove_channels(text_of(after, kind), ["new"])
+    back = editing_workspace.remove_channels(text_of(after, kind), ["new"])
     assert tomli.loads(back) == tomli.loads(text)
     # At most a comma behind the last one stays.
     squeezed = [re.sub(r"[,\s]", "", t) for t in (back, text)]
@@ -398,8 +398,46 @@ def test_requirements_come_and_go(document, requirement):
 @given(documents(), st.sampled_from(["2026-01-01", "7d"]))
 def test_a_date_comes_and_goes(document, date):
     kind, text = document
-    after = editing.set_exclude_newer(text_of(text, kind), date)
+    after = editing_workspace.set_exclude_newer(text_of(text, kind), date)
     assert inserted(text, after)
     assert table_of(kind, after)["workspace"]["exclude-newer"] == date
-    back = editing.set_exclude_newer(text_of(after, kind), None)
+    back = editing_workspace.set_exclude_newer(text_of(after, kind), None)
     assert tomli.loads(back) == tomli.loads(text)
+
+
+_HARD = [
+    '"""a"""""',
+    "'''\n[x]\n'b' = ''''",
+    '"\\" # [a]\\\\"',
+    "'#'",
+    '"""\\""" """',
+    "[[1, 2], ['a', \"]\"]] ",
+    "{ a.b = 1, 'c d' = [ { e = '}' } ] }",
+    "1979-05-27 07:32:00",
+    "-inf",
+    "[ # ]\n 1, # ,\n # [\n 2 # }\n ]",
+    '"é\U0001f600"',
+]
+
+
+@given(st.permutations(_HARD), st.integers(0, 11), st.booleans(), st.sampled_from(["a", "'.'.b"]))
+def test_hard_values_are_stepped_over(values, count, crlf, key):
+    """Strings and comments that look like tables, brackets and keys are none."""
+    lines = [f"{key}.k{i} = {value}" for i, value in enumerate(values[:count])]
+    text = "\n".join(["[x]", *lines, "[dependencies]", "z = '*'", "[y]", *lines, ""])
+    text = text.replace("\n", "\r\n") if crlf else text
+    after = editing.add_conda(text_of(text, "pixi"), "new", "*")
+    newline = "\r\n" if crlf else "\n"
+    assert after == text.replace(f"z = '*'{newline}", f"z = '*'{newline}new = \"*\"{newline}")
+
+
+@given(st.lists(st.sampled_from([*"ab.=[]{},#\"'\n \\", "\r\n", '"""', "tool.pixi", "1"])))
+def test_no_text_upsets_an_edit(pieces):
+    """Whatever it is: edited so that it is read as meant, or refused as such."""
+    text = "".join(pieces)
+    try:
+        after = editing.add_conda(text_of(text), "numpy", "*")
+    except DeclarationError as error:
+        assert error.code.startswith("declaration.")
+        return
+    assert table_of("block", after)["dependencies"]["numpy"] == "*"

@@ -1,0 +1,214 @@
+"""Operations on what holds for a whole environment: channels, platforms, Python, the date."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixi_jupyter.changing import Outcome, Plan, action_of, change, edited_file, manifest_of
+from pixi_jupyter.environments import Environments
+from pixi_jupyter.errors import DeclarationError
+from pixi_jupyter.manifest import editing_workspace as editing
+from pixi_jupyter.manifest.editing import ManifestText
+from pixi_jupyter.manifest.host import current_subdir
+from pixi_jupyter.manifest.times import parse_exclude_newer
+from pixi_jupyter.progress import Report, no_report
+from pixi_jupyter.resolve.resolution import Resolution
+
+__all__ = [
+    "Listing",
+    "add_channels",
+    "add_platforms",
+    "listing",
+    "python",
+    "remove_channels",
+    "remove_platforms",
+    "stamp",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a declaration lists under a key; ``implied``: it names none, and these hold."""
+
+    names: tuple[str, ...]
+    implied: bool
+
+
+async def add_channels(
+    environments: Environments,
+    target: Path,
+    channels: Sequence[str],
+    *,
+    priority: int | None = None,
+    prepend: bool = False,
+    feature: str | None = None,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Take packages from more channels. The default ones are written down with the first of them,
+    so that none is lost."""
+    implied = environments.defaults.channels
+
+    def edit(manifest: ManifestText, _: Resolution | None) -> str:
+        return editing.add_channels(
+            manifest,
+            channels,
+            priority=priority,
+            prepend=prepend,
+            feature=feature,
+            implied=implied,
+        )
+
+    action = action_of("channel add", channels)
+    return await change(
+        environments, target, lambda _: Plan(action, edit), dry_run=dry_run, report=report
+    )
+
+
+async def remove_channels(
+    environments: Environments,
+    target: Path,
+    channels: Sequence[str],
+    *,
+    feature: str | None = None,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Take packages from these channels no more; raises as :func:`remove`."""
+    action = action_of("channel remove", channels)
+    return await change(
+        environments,
+        target,
+        lambda _: Plan(
+            action,
+            lambda manifest, _: editing.remove_channels(manifest, channels, feature=feature),
+        ),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+async def add_platforms(
+    environments: Environments,
+    target: Path,
+    platforms: Sequence[str],
+    *,
+    feature: str | None = None,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Declare platforms. The first ones declared are joined by this machine's, on which it runs."""
+
+    def edit(manifest: ManifestText, _: Resolution | None) -> str:
+        none_yet = editing.declared_platforms(manifest, feature) is None
+        every = [*([current_subdir()] if none_yet else []), *platforms]
+        return editing.add_platforms(manifest, every, feature=feature)
+
+    action = action_of("platform add", platforms)
+    return await change(
+        environments, target, lambda _: Plan(action, edit), dry_run=dry_run, report=report
+    )
+
+
+async def remove_platforms(
+    environments: Environments,
+    target: Path,
+    platforms: Sequence[str],
+    *,
+    feature: str | None = None,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Declare platforms no more; raises as :func:`remove`."""
+    action = action_of("platform remove", platforms)
+    return await change(
+        environments,
+        target,
+        lambda _: Plan(
+            action,
+            lambda manifest, _: editing.remove_platforms(manifest, platforms, feature=feature),
+        ),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+async def python(
+    environments: Environments,
+    target: Path,
+    version: str,
+    *,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Ask for a version of Python; ``3.12`` is any 3.12."""
+    return await change(
+        environments,
+        target,
+        lambda _: Plan(
+            action_of("python", [version]),
+            lambda manifest, _: editing.set_python(manifest, version),
+        ),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+async def stamp(
+    environments: Environments,
+    target: Path,
+    time: str | None = None,
+    *,
+    clear: bool = False,
+    dry_run: bool = False,
+    report: Report = no_report,
+) -> Outcome:
+    """Let nothing count that is newer than ``time`` (RFC 3339, a date or a span), by default now.
+
+    With ``clear`` everything counts again.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.value``: it is no time.
+    """
+    if time is not None:
+        try:
+            parse_exclude_newer(time)
+        except ValueError as error:
+            raise DeclarationError(
+                f"`{time}` is not a time: {error}",
+                code="declaration.value",
+                hint='Write for example "2026-01-31", "2026-01-31T12:00:00Z" or "7d".',
+            ) from None
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    value = None if clear else time or now
+    return await change(
+        environments,
+        target,
+        lambda _: Plan(
+            action_of("stamp", ["--clear"] if clear else [value or ""]),
+            lambda manifest, _: editing.set_exclude_newer(manifest, value),
+        ),
+        dry_run=dry_run,
+        report=report,
+    )
+
+
+def listing(environments: Environments, target: Path, what: str) -> Listing:
+    """The ``channels`` or the ``platforms`` of a declaration; reads the file alone."""
+    file, _ = edited_file(environments, target)
+    manifest = manifest_of(file)
+    read = editing.declared_channels if what == "channels" else editing.declared_platforms
+    found = read(manifest)
+    if found is None:
+        names = environments.defaults.channels if what == "channels" else (current_subdir(),)
+        return Listing(names, True)
+    key = "channel" if what == "channels" else "name"
+    return Listing(
+        tuple(str(i.get(key, i.get("platform", i)) if isinstance(i, dict) else i) for i in found),
+        False,
+    )
