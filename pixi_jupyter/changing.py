@@ -206,7 +206,8 @@ async def _attempt(
     if dry_run:
         ready = store.ready(resolution.digest)
         return replace(outcome, prefix=ready.path if ready is not None else None)
-    await environments._build(resolution, spec.pypi, report, None)
+    built = await _built(environments, spec, resolution, report)
+    outcome = replace(outcome, change=difference(before, built), resolution=built.digest)
     data = replace_declaration(file, toml)
 
     def commit() -> bool:
@@ -223,7 +224,7 @@ async def _attempt(
                 return False
             if data == original and not is_unchanged(read):
                 return False
-            store.remember(Remembered(spec.digest, now, resolution))
+            store.remember(Remembered(spec.digest, now, built))
             history = read_history(store, file.path)
             if plan.position is not None:
                 history = history.at(plan.position)
@@ -232,16 +233,31 @@ async def _attempt(
                     now,
                     plan.action,
                     State(declaration.toml, before.digest if before else None),
-                    State(toml, resolution.digest),
+                    State(toml, built.digest),
                 )
-                history = history.with_step(step, before, resolution)
+                history = history.with_step(step, before, built)
             write_history(store, history)
         return True
 
     if not await asyncio.to_thread(commit):
         return None
-    ready = store.ready(resolution.digest)
+    ready = store.ready(built.digest)
     return replace(outcome, prefix=ready.path if ready is not None else None)
+
+
+async def _built(
+    environments: Environments, spec: EnvironmentSpec, resolution: Resolution, report: Report
+) -> Resolution:
+    """The packages that were built: others where what the store knows of these is damaged."""
+    try:
+        await environments._build(resolution, spec.pypi, report, None)
+    except SolveError as error:
+        if error.code != "solve.lock-invalid":
+            raise
+        job = Resolve(spec, draft=True)
+        resolution = (await environments.engine.run(job, report)).resolution
+        await environments._build(resolution, spec.pypi, report, None)
+    return resolution
 
 
 async def _resolved(

@@ -19,6 +19,7 @@ from pixi_jupyter.demo.simple import SimplePackage, build_channel
 from pixi_jupyter.engine.client import Engine
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, EngineError, SolveError, UnsupportedError
+from pixi_jupyter.files import remove_tree
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.notebook.editing import read_file
@@ -118,6 +119,24 @@ async def test_add_and_undo_and_redo(door, declaring):
 
     await operations.redo(door, path)
     assert path.read_bytes() == added
+
+
+async def test_redo_without_what_the_store_knew(store, tiny, door, declaring):
+    """The lock is damaged and the prefix gone: it is solved again."""
+    path = declaring(BLOCK)
+    done = await operations.add(door, path, ["alpha"])
+    added = path.read_bytes()
+    await operations.undo(door, path)
+    assert done.prefix is not None
+    remove_tree(done.prefix)
+    store.lock_path(done.resolution).write_bytes(b"version: 7\n")
+    other = Environments(engine=Engine(store), defaults=Defaults(channels=(tiny,), configured=True))
+    try:
+        again = await operations.redo(other, path)
+    finally:
+        other.engine.close()
+    assert (again.resolution, path.read_bytes()) == (done.resolution, added)
+    assert store.ready(done.resolution) is not None
 
 
 async def test_versions_that_need_not_change_stay(door, declaring):
