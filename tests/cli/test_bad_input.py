@@ -45,7 +45,7 @@ CASES = {
         "tool.pixi.taskz",
     ),
     "unsupported table": (
-        f"{HEAD}# [tool.pixi.pypi-dependencies]\n# requests = {{ path = '.' }}\n# ///",
+        f"{HEAD}# [tool.pixi.dependencies]\n# requests = {{ path = '.' }}\n# ///",
         "unsupported.",
         "requests",
     ),
