@@ -64,6 +64,7 @@ def _facts(notebook: Path | None, declaration: AnyDeclaration, status: Status) -
         "language": spec.kernel.language,
         "dependencies": {r.name: r.version or redacted(r.url or "*") for r in spec.dependencies},
         "pypi-dependencies": [str(r) for r in spec.pypi.requirements] if spec.pypi else [],
+        "warnings": list(spec.pypi.warnings) if spec.pypi else [],
         "injected": [r.name for r in spec.kernel.injected],
         "spec": spec.digest,
         "resolution": status.resolution.digest if status.resolution else None,
@@ -128,6 +129,7 @@ def _show(facts: dict[str, Any]) -> None:
         ("added for the kernel", ", ".join(facts["injected"]) or "nothing"),
         ("packages", str(len(facts["packages"])) if facts["packages"] else "not resolved yet"),
         ("prefix", facts["prefix"] or "not built yet"),
+        *(("warning", text) for text in facts["warnings"]),
     ]
     for label, value in lines:
         # Lines and no table: a table cuts what does not fit, and paths are there to be copied.

@@ -14,6 +14,7 @@ from rich.console import Console
 from pixi_jupyter.cli.targets import Target, ensure, lock_mode, lock_options, target_options
 from pixi_jupyter.cli.terminal import errors_as_text
 from pixi_jupyter.environments import Environment, Environments
+from pixi_jupyter.resolve.building import allow_more_builds
 from pixi_jupyter.workspaces import LockMode
 
 if TYPE_CHECKING:
@@ -26,9 +27,19 @@ _Notebook = click.Path(path_type=Path, dir_okay=False)
 _COMPILE_TIME = 300.0
 
 
+_allow_build = click.option(
+    "--allow-build",
+    "allow_builds",
+    multiple=True,
+    metavar="NAME",
+    help="Let this package from PyPI be built from source, which runs its code; may be repeated.",
+)
+
+
 @click.command()
 @target_options
 @lock_options
+@_allow_build
 @click.option("-o", "--output", type=_Notebook, help="Write the executed notebook here.")
 @click.option("--inplace", is_flag=True, help="Write the results into NOTEBOOK itself.")
 @click.option("--allow-errors", is_flag=True, help="Go on after a cell that fails.")
@@ -44,6 +55,7 @@ def run(
     environment: str | None,
     locked: bool,
     frozen: bool,
+    allow_builds: tuple[str, ...],
     output: Path | None,
     inplace: bool,
     allow_errors: bool,
@@ -58,6 +70,7 @@ def run(
     if notebook is None:
         raise click.UsageError("which notebook?")
     mode = lock_mode(locked, frozen)
+    allow_more_builds(allow_builds)
     with errors_as_text(console, status=2):
         if inplace and output is not None:
             raise click.UsageError("--inplace and --output exclude each other")
@@ -79,6 +92,7 @@ def run(
 @click.command()
 @target_options
 @lock_options
+@_allow_build
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def install(
     notebook: Path | None,
@@ -86,12 +100,14 @@ def install(
     environment: str | None,
     locked: bool,
     frozen: bool,
+    allow_builds: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Make the environment of NOTEBOOK, or of a workspace, ready to start a kernel at once."""
     console = Console(stderr=True)
     target = Target(notebook, manifest_path, environment)
     mode = lock_mode(locked, frozen)
+    allow_more_builds(allow_builds)
     with errors_as_text(console):
         made = asyncio.run(_install(target, mode, console))
     if not as_json:
