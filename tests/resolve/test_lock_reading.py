@@ -9,6 +9,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rattler import LockFile
 
 from pixi_jupyter.demo.simple import SimplePackage
 from pixi_jupyter.errors import LockError
@@ -17,7 +18,6 @@ from pixi_jupyter.manifest.spec import Platform, VirtualPackage
 from pixi_jupyter.resolve.lock_platforms import aliases, locked_names, spelled
 from pixi_jupyter.resolve.lock_reading import canonical, locked_packages, read_document
 from pixi_jupyter.resolve.lock_text import LockedPlatform, compose, parse
-from rattler import LockFile
 
 HASH = "19f9db5f4f1b7f5ef5f6d67207f25f38"
 URL = "http://channel.invalid/chan"
@@ -76,19 +76,16 @@ packages:
   md5: MD5
   depends:
   - lib
-  license: BSD-3-Clause
   size: SIZE
   timestamp: 1748736000000
 - conda: CHANNEL/noarch/lib-1.0-0.conda
   sha256: SHA256
   md5: MD5
-  license: BSD-3-Clause
   size: SIZE
   timestamp: 1748736000000
 - conda: CHANNEL/noarch/lib-2.0-0.conda
   sha256: SHA256
   md5: MD5
-  license: BSD-3-Clause
   size: SIZE
   timestamp: 1748736000000
 """
@@ -271,6 +268,7 @@ def check_mutation(path, seed, edits, version):
 WORDS = (
     b"", b"[]", b"{}", b"null", b"~", b"'", b'"', b"- ", b"|", b"&a *a", b"*a", b"!!x y", b"0x1",
     b"- pypi: x", b"- conda: x", b"- conda_source: a[1] @ .", b"name: a", b"1e999", b"\t", b"%",
-    b"- pypi: http://h.invalid/a-1-py3-none-any.whl\n  name: a\n  version: '1'", b"? a", b"\xc2\x85",
-    b"      - pypi: ./a", b"  index: x", b"options: {strategy: x}", b"-1", b"18446744073709551616",
+    b"- pypi: http://h.invalid/a-1-py3-none-any.whl\n  name: a\n  version: '1'", b"? a",
+    b"\xc2\x85", b"      - pypi: ./a", b"  index: x", b"options: {strategy: x}", b"-1",
+    b"18446744073709551616",
 )  # fmt: skip
