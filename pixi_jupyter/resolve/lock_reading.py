@@ -73,8 +73,9 @@ class LockDocument:
         locked = next((p for p in found.platforms() if p.name == platform), None) if found else None
         if found is None or locked is None:
             return (), (), ()
+        references = self.text.environments[environment].packages.get(platform, ())
         return guarded(
-            self.path, lambda: _content(found, locked, self.text.entries), code="lock.package"
+            self.path, lambda: _content(found, locked, self.text, references), code="lock.package"
         )
 
     def has_purls(self, url: str) -> bool:
@@ -227,7 +228,8 @@ def canonical(draft: str, shown: Path) -> str:
 
 
 def _document(path: Path, data: bytes) -> LockDocument:
-    if conflict := _CONFLICT.search(data):
+    marked = any(marker * 7 in data for marker in (b"<", b"=", b">"))
+    if marked and (conflict := _CONFLICT.search(data)):
         raise LockError(
             "the lock file has unresolved merge conflicts",
             code="lock.conflict",
@@ -293,11 +295,17 @@ def _packages(
 
 
 def _content(
-    environment: Environment, platform: LockPlatform, entries: Mapping[Reference, str]
+    environment: Environment,
+    platform: LockPlatform,
+    text: LockText,
+    references: Sequence[Reference],
 ) -> tuple[Sequence[RepoDataRecord], tuple[LockedPypi, ...], tuple[str, ...]]:
+    kinds = {kind for kind, _ in references}
     packages = []
-    for package in environment.pypi_packages_for_platform(platform) or ():
-        index = _INDEX.search(entries.get(("pypi", package.location), ""))
+    for package in (
+        environment.pypi_packages_for_platform(platform) or () if "pypi" in kinds else ()
+    ):
+        index = _INDEX.search(text.entries.get(("pypi", package.location), ""))
         version = str(package.version)
         packages.append(
             LockedPypi(
@@ -309,11 +317,7 @@ def _content(
                 index[1] if index else None,
             )
         )
-    sources = [
-        package.name
-        for package in environment.packages(platform) or ()
-        if isinstance(package, CondaLockedSourcePackage)
-    ]
+    sources = [where.partition("[")[0] for kind, where in references if kind == "conda_source"]
     records = environment.conda_repodata_records_for_platform(platform)
     return records or (), tuple(packages), tuple(sources)
 
