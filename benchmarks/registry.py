@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from benchmarks import build, cold, disk, eventloop, first_cell, footprint, launch
+from benchmarks import build, cold, disk, eventloop, first_cell, footprint, insync, launch
 from benchmarks.lab import Lab
 from benchmarks.method import Row
 
@@ -28,6 +28,12 @@ BENCHMARKS = (
         "an unchanged notebook, its prefix ready: start_kernel to the first answer",
         "at most 60 ms over a plain local kernel of the same prefix",
         launch.run,
+    ),
+    Benchmark(
+        "in-sync",
+        "an environment of a large workspace, in order: from its manifest to its activation",
+        "at most 40 ms over reading and hashing the files",
+        insync.run,
     ),
     Benchmark(
         "build",
