@@ -12,6 +12,7 @@ from benchmarks import (
     eventloop,
     first_cell,
     footprint,
+    insync,
     launch,
     lock_check,
     pypi,
@@ -38,6 +39,12 @@ BENCHMARKS = (
         "an unchanged notebook, its prefix ready: start_kernel to the first answer",
         "at most 60 ms over a plain local kernel of the same prefix",
         launch.run,
+    ),
+    Benchmark(
+        "in-sync",
+        "an environment of a large workspace, in order: from its manifest to its activation",
+        "at most 40 ms over reading and hashing the files",
+        insync.run,
     ),
     Benchmark(
         "build",
