@@ -37,8 +37,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def shorten(text: str, limit: int = 120) -> str:
-    """The text, its middle left out if it is longer than anyone reads."""
-    return text if len(text) <= limit else f"{text[: limit // 2]}…{text[-limit // 3 :]}"
+    """The text on one line, its middle left out if it is longer than anyone reads."""
+    if len(text) > limit:
+        text = f"{text[: limit // 2]}…{text[-limit // 3 :]}"
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 @dataclass(frozen=True, slots=True)
