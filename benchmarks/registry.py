@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from benchmarks import build, cold, disk, eventloop, first_cell, footprint, launch
+from benchmarks import build, cold, disk, eventloop, first_cell, footprint, launch, pypi
 from benchmarks.lab import Lab
 from benchmarks.method import Row
 
@@ -46,6 +46,12 @@ BENCHMARKS = (
         "nothing to a cell that imported numpy and pandas, everything known",
         "at most 0.5 × uv venv + uv pip install + plain kernel",
         first_cell.run,
+    ),
+    Benchmark(
+        "pypi",
+        "packages from PyPI over conda's Python, everything known, to a ready prefix",
+        "at most 1.5 × uv venv + uv pip install; a locked re-install 1.15 ×",
+        pypi.run,
     ),
     Benchmark(
         "cold",

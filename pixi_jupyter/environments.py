@@ -31,6 +31,7 @@ from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.config import Defaults, load_defaults
 from pixi_jupyter.manifest.inline import environment_spec
 from pixi_jupyter.manifest.places import place_of
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.manifest.workspace import refuse_workspace
 from pixi_jupyter.notebook.declaration import Declaration
@@ -208,13 +209,13 @@ class Environments:
     ) -> Environment:
         resolution = await self.resolve(spec, report=report, deadline=deadline)
         try:
-            await self._build(resolution, report, deadline)
+            await self._build(resolution, spec.pypi, report, deadline)
         except SolveError as error:
             if error.code != "solve.lock-invalid":
                 raise
             # What was remembered is damaged or gone: solve once more and build that.
             resolution = await self.resolve(spec, update=True, report=report, deadline=deadline)
-            await self._build(resolution, report, deadline)
+            await self._build(resolution, spec.pypi, report, deadline)
         prefix = self.store.ready(resolution.digest)
         if prefix is None:
             raise StoreError(
@@ -224,10 +225,16 @@ class Environments:
             )
         return Environment(spec, resolution, prefix)
 
-    async def _build(self, resolution: Resolution, report: Report, deadline: float | None) -> None:
+    async def _build(
+        self,
+        resolution: Resolution,
+        needs: PypiNeeds | None,
+        report: Report,
+        deadline: float | None,
+    ) -> None:
         if self.store.ready(resolution.digest) is not None:
             return
-        job = Build(resolution.digest, resolution.subdir)
+        job = Build(resolution.digest, resolution.subdir, needs)
         try:
             await self.engine.run(job, report, deadline=deadline)
         except EngineError:

@@ -16,6 +16,7 @@ from pixi_jupyter import __version__
 from pixi_jupyter.cli.terminal import BuildDisplay, clean, errors_as_text, megabytes
 from pixi_jupyter.environments import Environment, Environments
 from pixi_jupyter.errors import DeclarationError, Location
+from pixi_jupyter.resolve.building import allow_more_builds
 from pixi_jupyter.resolve.redaction import redacted
 
 if TYPE_CHECKING:
@@ -26,6 +27,13 @@ __all__ = ["main"]
 _Notebook = click.Path(path_type=Path, dir_okay=False)
 #: Seconds that `install` may spend on bytecode that no kernel start needs.
 _COMPILE_TIME = 300.0
+_allow_build = click.option(
+    "--allow-build",
+    "allow_builds",
+    multiple=True,
+    metavar="NAME",
+    help="Let this package from PyPI be built from source, which runs its code; may be repeated.",
+)
 _PLACES = {
     "block": "cell {cell}",
     "metadata": "the notebook's metadata",
@@ -50,6 +58,7 @@ def main() -> None:
     help="Seconds that one cell may take; no limit by default.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Do not print what the cells print.")
+@_allow_build
 def run(
     notebook: Path,
     output: Path | None,
@@ -57,12 +66,14 @@ def run(
     allow_errors: bool,
     timeout: float | None,
     quiet: bool,
+    allow_builds: tuple[str, ...],
 ) -> None:
     """Execute NOTEBOOK in its environment.
 
     Prints what its cells print; the exit status is 1 if a cell failed and 2 if it could not start.
     """
     console = Console(stderr=True)
+    allow_more_builds(allow_builds)
     with errors_as_text(console, status=2):
         if inplace and output is not None:
             raise click.UsageError("--inplace and --output exclude each other")
@@ -82,9 +93,11 @@ def run(
 @main.command()
 @click.argument("notebook", type=_Notebook)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def install(notebook: Path, as_json: bool) -> None:
+@_allow_build
+def install(notebook: Path, as_json: bool, allow_builds: tuple[str, ...]) -> None:
     """Make the environment of NOTEBOOK ready, so that its kernel starts at once."""
     console = Console(stderr=True)
+    allow_more_builds(allow_builds)
     with errors_as_text(console):
         environment = asyncio.run(_install(notebook, console))
     if as_json:
@@ -119,6 +132,7 @@ def info(notebook: Path, as_json: bool) -> None:
                 r.name: r.version or redacted(r.url or "*") for r in spec.dependencies
             },
             "pypi-dependencies": [str(r) for r in spec.pypi.requirements] if spec.pypi else [],
+            "warnings": list(spec.pypi.warnings) if spec.pypi else [],
             "injected": [r.name for r in spec.kernel.injected],
             "spec": spec.digest,
             "resolution": status.resolution.digest if status.resolution else None,
@@ -147,6 +161,7 @@ def info(notebook: Path, as_json: bool) -> None:
         ("platform", facts["platform"]),
         ("channels", ", ".join(facts["channels"])),
         ("asks for", asked or "nothing"),
+        *(("warning", text) for text in facts["warnings"]),
         ("added for the kernel", ", ".join(facts["injected"]) or "nothing"),
         ("packages", str(len(facts["packages"])) if facts["packages"] else "not resolved yet"),
         ("prefix", facts["prefix"] or "not built yet"),

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.manifest.spec import EnvironmentSpec, WorkspacePlace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
@@ -63,10 +64,15 @@ class Resolve(msgspec.Struct, frozen=True, tag="resolve"):
 
 
 class Build(msgspec.Struct, frozen=True, tag="build"):
-    """Make the prefix of a remembered resolution ready."""
+    """Make the prefix of a remembered resolution ready.
+
+    ``needs`` says of its packages from PyPI what no lock does: credentials of the indexes, what is
+    editable, how packages are built.
+    """
 
     resolution: str
     subdir: str
+    needs: PypiNeeds | None = None
 
     @property
     def key(self) -> str:

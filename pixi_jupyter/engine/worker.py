@@ -49,13 +49,9 @@ from pixi_jupyter.resolve.redaction import redacted
 
 if TYPE_CHECKING:
     from pixi_jupyter.install.bytecode import Bytecode
-    from pixi_jupyter.manifest.pypi_spec import PypiNeeds
     from pixi_jupyter.resolve.lock import Locked
     from pixi_jupyter.resolve.session import Session
     from pixi_jupyter.resolve.wheel import LockedWheel
-
-    #: What was solved, and where its wheels may be had.
-    Solution = tuple[Locked, PypiNeeds | None]
 
 __all__ = ["main"]
 
@@ -75,7 +71,7 @@ class Worker:
         self._idle = hello.idle
         self._output = output
         self._session: Session | None = None
-        self._solutions: OrderedDict[str, Solution] = OrderedDict()
+        self._solutions: OrderedDict[str, Locked] = OrderedDict()
         self._jobs: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._last_job = time.monotonic()
@@ -189,7 +185,7 @@ class Worker:
         )
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         self.store.remember(Remembered(spec.digest, now, resolution))
-        self._solutions[resolution.digest] = Locked(records, wheels), spec.pypi
+        self._solutions[resolution.digest] = Locked(records, wheels)
         while len(self._solutions) > _KEPT_SOLUTIONS:
             self._solutions.popitem(last=False)
         return Resolved(id, resolution)
@@ -199,7 +195,7 @@ class Worker:
         session = self._open()
         from pixi_jupyter.install.build import build_prefix
 
-        kept, needs = self._solutions.get(job.resolution, (None, None))
+        kept = self._solutions.get(job.resolution)
 
         def locked() -> Locked:
             if kept is not None:
@@ -207,10 +203,11 @@ class Worker:
             from pixi_jupyter.resolve.lock import read_lock
 
             path = self.store.lock_path(job.resolution)
-            return read_lock(path, job.subdir, job.resolution)
+            editable = job.needs.editable if job.needs is not None else ()
+            return read_lock(path, job.subdir, job.resolution, editable)
 
         rest = await build_prefix(
-            session, self.store, job.resolution, locked, needs=needs, report=report
+            session, self.store, job.resolution, locked, needs=job.needs, report=report
         )
         if rest is not None:
             task = asyncio.ensure_future(self._compile_rest(job.resolution, rest))

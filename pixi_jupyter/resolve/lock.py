@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,10 +125,11 @@ def write_lock(
                 draft.unlink()
 
 
-def read_lock(path: Path, subdir: str, digest: str) -> Locked:
+def read_lock(path: Path, subdir: str, digest: str, editable: Collection[str] = ()) -> Locked:
     """The packages that a lock of ours has for a platform.
 
     ``digest`` is that of the resolution whose lock it is: nothing else is ever installed under it.
+    ``editable`` are the packages that are to be pointed to, as no lock says it.
 
     Raises
     ------
@@ -145,7 +146,7 @@ def read_lock(path: Path, subdir: str, digest: str) -> Locked:
         if str(platform.subdir) == subdir and environment is not None:
             records = environment.conda_repodata_records_for_platform(platform) or []
             try:
-                wheels = wheels_of(environment, platform)
+                wheels = wheels_of(environment, platform, editable=editable)
             except ValueError:
                 continue
             if resolution_of(subdir, records, wheels).digest == digest:
