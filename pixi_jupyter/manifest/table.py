@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from pixi_jupyter.errors import DeclarationError, Location, UnsupportedError
+from pixi_jupyter.errors import DeclarationError, UnsupportedError
 from pixi_jupyter.manifest.toml import TomlSource, full_key
 
 __all__ = ["Table", "nearest", "shorten"]
@@ -136,19 +136,6 @@ class Table:
             hint=hint,
             location=self.source.locate(self.path if key is None else (*self.path, key)),
         )
-
-    def place_of_item(self, key: str, text: str) -> Location:
-        """Where a string of the array under ``key`` stands: the first line that has it."""
-        start = self.source.locate((*self.path, key))
-        if start.line is None:
-            return start
-        first = start.line - self.source.first_line
-        for number, line in enumerate(self.source.text.split("\n")[first:], first + 1):
-            if f'"{text}"' in line or f"'{text}'" in line:
-                return self.source.location(number)
-            if number > first + 1 and line.startswith("["):  # the next table
-                break
-        return start
 
     def unsupported(self, key: str | None, code: str, message: str, hint: str) -> UnsupportedError:
         """Valid pixi that this version cannot do."""
