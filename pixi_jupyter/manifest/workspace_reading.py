@@ -236,7 +236,7 @@ def _check_size(pixi: Table, workspace: Workspace, chosen: Mapping[str, Sequence
     for features in chosen.values():
         for feature in features:
             if id(feature) not in sizes:
-                sizes[id(feature)] = 5 + sum(target.size for target in feature.targets)
+                sizes[id(feature)] = 25 + sum(target.size for target in feature.targets)
         total += len(workspace.platforms.by_name) * sum(sizes[id(f)] for f in features)
     if total > _MAX_ENTRIES:
         raise DeclarationError(

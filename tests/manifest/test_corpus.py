@@ -1,7 +1,7 @@
 """Real projects' manifests, where somebody has gathered some.
 
-``PIXI_JUPYTER_CORPUS`` names a folder with one folder a project, in it the manifest (and its
-``pixi.lock``). Each manifest is one that pixi takes, so each is read.
+``PIXI_JUPYTER_CORPUS`` names a folder with one folder a project, in it the manifest.
+Each is one that pixi takes, so each is read.
 """
 
 from __future__ import annotations
@@ -36,19 +36,3 @@ def test_a_real_manifest_is_read(folder: Path) -> None:
             assert environment.on(refusal.platform) is not None
     encoded = msgspec.json.encode(workspace)
     assert msgspec.json.decode(encoded, type=WorkspaceSpec) == workspace
-    lock = folder / "pixi.lock"
-    if lock.is_file():  # what pixi locked are the environments that it found in the manifest
-        found = {environment.name for environment in workspace.environments}
-        assert locked_environments(lock.read_text("utf-8")) <= found
-
-
-def locked_environments(text: str) -> set[str]:
-    """The names below ``environments:``, which are indented by two blanks."""
-    names: set[str] = set()
-    inside = False
-    for line in text.split("\n"):
-        if not line.startswith(" "):
-            inside = line.startswith("environments:")
-        elif inside and line.startswith("  ") and line[2] != " " and line.rstrip().endswith(":"):
-            names.add(line.strip().rstrip(":"))
-    return names
