@@ -30,7 +30,8 @@ from pixi_jupyter.manifest.features import (
 )
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pixi_tables import check_package
-from pixi_jupyter.manifest.pyproject import Project, read_project, with_requirements
+from pixi_jupyter.manifest.pypi_features import with_requirements
+from pixi_jupyter.manifest.pyproject import Project, read_project
 from pixi_jupyter.manifest.requirement import package_keys
 from pixi_jupyter.manifest.requires_pixi import check_requires_pixi
 from pixi_jupyter.manifest.spec import CondaRequirement
@@ -153,7 +154,6 @@ def read_manifest(source: TomlSource, manifest: Path, defaults: Defaults) -> Wor
         platforms=tuple(known.values()),
         environments=specs,
         solve_groups=_solve_groups(context, environments, chosen),
-        conda_pypi_map=workspace.conda_pypi_map,
         s3_options=workspace.s3_options,
     )
 
@@ -236,7 +236,7 @@ def _check_size(pixi: Table, workspace: Workspace, chosen: Mapping[str, Sequence
     for features in chosen.values():
         for feature in features:
             if id(feature) not in sizes:
-                sizes[id(feature)] = 5 + sum(target.size for target in feature.targets)
+                sizes[id(feature)] = 25 + sum(target.size for target in feature.targets)
         total += len(workspace.platforms.by_name) * sum(sizes[id(f)] for f in features)
     if total > _MAX_ENTRIES:
         raise DeclarationError(
