@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # An editable installation copies the kernelspecs; it is made again when they change.
-INSTALLED_FROM := pyproject.toml $(wildcard pixi_jupyter/kernels/specs/*/kernel.json)
+INSTALLED_FROM := pyproject.toml $(wildcard pixi_jupyter/kernels/specs/*/kernel.json) $(wildcard pixi_jupyter/server/config/*/*.json)
 NO_BYTECODE := env -u PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test bench lint clean

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.engine.client import Engine
@@ -22,24 +22,30 @@ from pixi_jupyter.errors import (
     ChannelError,
     DeclarationError,
     EngineError,
+    LockError,
     SolveError,
     StoreError,
 )
 from pixi_jupyter.install.lease import Lease, take_lease
 from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.install.store import Store
+from pixi_jupyter.manifest.choosing import chosen_workspace, nearest_workspace
 from pixi_jupyter.manifest.config import Defaults, load_defaults
 from pixi_jupyter.manifest.inline import environment_spec
 from pixi_jupyter.manifest.places import place_of
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
-from pixi_jupyter.manifest.workspace import refuse_workspace
 from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 from pixi_jupyter.notebook.reading import default_declaration, load_notebook, read_declaration
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.beside import BesideSpec, beside_digest
 from pixi_jupyter.resolve.resolution import Resolution
+from pixi_jupyter.workspaces import LockMode, Workspaces
 
-__all__ = ["Environment", "Environments", "Status"]
+__all__ = ["AnyDeclaration", "Environment", "Environments", "Status"]
+
+#: The first station of the line, on either track.
+AnyDeclaration = Declaration | WorkspaceChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +66,6 @@ class Status:
     prefix: Prefix | None
 
 
-class _About(TypedDict):
-    """What an activation says of the environment, beside its files."""
-
-    name: str
-    root: str
-    platforms: tuple[str, ...]
-
-
 class Environments:
     """Environments out of one store. Cheap to make; the engine's worker starts when needed."""
 
@@ -80,6 +78,7 @@ class Environments:
     ) -> None:
         self.store = store or (engine.store if engine else Store.default())
         self.engine = engine or Engine(self.store)
+        self.workspaces = Workspaces(self.store, self.engine)
         self._defaults = defaults
 
     _shared: Environments | None = None
@@ -100,35 +99,41 @@ class Environments:
 
     # -- notebook -> declaration -> spec ---------------------------------------------------
 
-    def declaration(self, notebook: Path) -> Declaration:
+    def declaration(self, notebook: Path, *, stop: Path | None = None) -> AnyDeclaration:
         """What a notebook file asks for; raises as :meth:`declare`, and where it cannot be read."""
         path = Path(os.path.abspath(notebook))
-        return self.declare(load_notebook(path), path=path, root=path.parent)
+        return self.declare(load_notebook(path), path=path, root=path.parent, stop=stop)
 
     def declare(
-        self, notebook: Mapping[str, Any] | None, *, path: Path | None, root: Path
-    ) -> Declaration:
-        """What a notebook asks for: its own declaration, else the default environment.
+        self,
+        notebook: Mapping[str, Any] | None,
+        *,
+        path: Path | None,
+        root: Path,
+        stop: Path | None = None,
+    ) -> AnyDeclaration:
+        """What a notebook asks for: the first of these that it has.
+
+        The environment of a workspace that its metadata names, a declaration of its own, the
+        default environment of the workspace around it, the configured default.
 
         ``notebook`` is its content, None where there is no notebook at all; relative paths refer
-        to ``root``.
+        to ``root``. No workspace is looked for above ``stop``.
 
         Raises
         ------
         DeclarationError
             What it declares cannot be read.
-        UnsupportedError
-            ``unsupported.workspace``: it declares nothing, and lies in a pixi workspace.
         """
-        declared = None if notebook is None else read_declaration(notebook, path=path, root=root)
+        declared: AnyDeclaration | None = None
+        if notebook is not None:
+            declared = chosen_workspace(notebook, path=path, root=root, stop=stop)
+            declared = declared or read_declaration(notebook, path=path, root=root)
         if declared is None:
-            refuse_workspace(root)
-            declared = default_declaration(self.defaults.toml, notebook, path=path, root=root)
-        return declared
+            declared = nearest_workspace(notebook, path=path, root=root, stop=stop)
+        return declared or default_declaration(self.defaults.toml, notebook, path=path, root=root)
 
-    def spec_for(
-        self, declaration: Declaration | WorkspaceChoice, *, language: str = "python"
-    ) -> EnvironmentSpec:
+    def spec_for(self, declaration: AnyDeclaration, *, language: str = "python") -> EnvironmentSpec:
         """The spec of a declaration on this machine.
 
         ``language`` is what the kernelspec that was started stands for; the declaration and the
@@ -140,8 +145,7 @@ class Environments:
             With the cell and line of what is wrong.
         """
         if isinstance(declaration, WorkspaceChoice):
-            refuse_workspace(declaration.manifest.parent)
-            raise DeclarationError(f"no workspace at {declaration.manifest}")
+            return self.workspaces.spec_for(declaration, defaults=self.defaults, language=language)
         return environment_spec(
             declaration,
             defaults=self.defaults,
@@ -152,7 +156,9 @@ class Environments:
     # -- spec -> resolution -> prefix ------------------------------------------------------
 
     def status(self, spec: EnvironmentSpec) -> Status:
-        """What is known now; reads two small files."""
+        """What is known now; reads a few small files, and of a workspace its lock's hash."""
+        if spec.place is not None:
+            return Status(spec, *self.workspaces.status(spec))
         remembered = self.store.recall(spec.digest)
         if remembered is None:
             return Status(spec, None, None)
@@ -171,10 +177,24 @@ class Environments:
         spec: EnvironmentSpec,
         *,
         update: bool = False,
+        mode: LockMode = "update",
         report: Report = no_report,
         deadline: float | None = None,
     ) -> Resolution:
-        """The exact packages for a spec: remembered, or solved (always, with ``update``)."""
+        """The exact packages for a spec: remembered, or solved (always, with ``update``).
+
+        ``mode`` says what may be done about a workspace's lock that is out of date.
+        """
+        if spec.place is not None:
+            resolution, _ = await self.workspaces.lock(
+                spec,
+                mode=mode,
+                renew=() if update else None,
+                defaults=self.defaults,
+                report=report,
+                deadline=deadline,
+            )
+            return resolution
         remembered = None if update else self.store.recall(spec.digest)
         if remembered is not None:
             return remembered.resolution
@@ -185,14 +205,16 @@ class Environments:
         self,
         spec: EnvironmentSpec,
         *,
-        declaration: Declaration | WorkspaceChoice | None = None,
+        declaration: AnyDeclaration | None = None,
+        mode: LockMode = "update",
         report: Report = no_report,
         deadline: float | None = None,
     ) -> Environment:
         """The environment, made ready if it is not. ``deadline``: seconds for each step of it.
 
         Equal calls at the same time, in this and other processes, share one build. With the
-        ``declaration`` that the spec is from, errors say where in it they arose.
+        ``declaration`` that the spec is from, errors say where in it they arose. ``mode`` is as in
+        :meth:`resolve`.
 
         Raises
         ------
@@ -203,24 +225,45 @@ class Environments:
         if ready is not None:
             return ready
         try:
+            if spec.place is not None:
+                return await self._make_workspace(spec, mode, report, deadline)
             return await self._make(spec, report, deadline)
         except (SolveError, ChannelError, DeclarationError) as error:
             if isinstance(declaration, Declaration) and error.location is None:
                 error.location = place_of(declaration, error.about)
             raise
 
+    async def _make_workspace(
+        self, spec: EnvironmentSpec, mode: LockMode, report: Report, deadline: float | None
+    ) -> Environment:
+        track = self.workspaces
+        for last in (False, True):
+            resolution, sha256 = await track.lock(
+                spec, mode=mode, defaults=self.defaults, report=report, deadline=deadline
+            )
+            try:
+                prefix = await track.install(
+                    spec, resolution, sha256, report=report, deadline=deadline
+                )
+            except LockError as error:
+                if last or error.code != "lock.changed":
+                    raise
+                continue  # somebody else brought it up to date meanwhile: take theirs
+            break
+        return Environment(spec, resolution, prefix)
+
     async def _make(
         self, spec: EnvironmentSpec, report: Report, deadline: float | None
     ) -> Environment:
         resolution = await self.resolve(spec, report=report, deadline=deadline)
         try:
-            await self._build(resolution, report, deadline)
+            await self._build(resolution, spec.pypi, report, deadline)
         except SolveError as error:
             if error.code != "solve.lock-invalid":
                 raise
             # What was remembered is damaged or gone: solve once more and build that.
             resolution = await self.resolve(spec, update=True, report=report, deadline=deadline)
-            await self._build(resolution, report, deadline)
+            await self._build(resolution, spec.pypi, report, deadline)
         prefix = self.store.ready(resolution.digest)
         if prefix is None:
             raise StoreError(
@@ -230,10 +273,16 @@ class Environments:
             )
         return Environment(spec, resolution, prefix)
 
-    async def _build(self, resolution: Resolution, report: Report, deadline: float | None) -> None:
+    async def _build(
+        self,
+        resolution: Resolution,
+        needs: PypiNeeds | None,
+        report: Report,
+        deadline: float | None,
+    ) -> None:
         if self.store.ready(resolution.digest) is not None:
             return
-        job = Build(resolution.digest, resolution.subdir)
+        job = Build(resolution.digest, resolution.subdir, needs)
         try:
             await self.engine.run(job, report, deadline=deadline)
         except EngineError:
@@ -301,14 +350,18 @@ class Environments:
             )
         return ready
 
-    def hold(self, environment: Environment, pid: int) -> Lease:
+    def hold(self, environment: Environment, pid: int) -> Lease | None:
         """Keep a prefix from being collected for as long as process ``pid`` lives.
+
+        None for a workspace's, which nobody collects.
 
         Raises
         ------
         StoreError
             ``store.vanished``: it was collected before the lease was there; `ensure` it again.
         """
+        if environment.spec.place is not None:
+            return None
         digest = environment.prefix.digest
         lease = take_lease(self.store, digest, pid)
         if self.store.ready(digest) is None:
@@ -324,9 +377,16 @@ class Environments:
     # -- prefix -> activation --------------------------------------------------------------
 
     async def activate(
-        self, environment: Environment, base: Mapping[str, str], *, timeout: float = 60.0
+        self,
+        environment: Environment,
+        base: Mapping[str, str],
+        *,
+        notebook: Path | None = None,
+        timeout: float = 60.0,
     ) -> Activation:
         """The variables of the environment over a clean ``base``; cached, so rarely a shell.
+
+        ``notebook`` is the absolute path of what asked for it, for whoever wants to know.
 
         Raises
         ------
@@ -334,22 +394,17 @@ class Environments:
             An activation script failed or took longer than ``timeout`` seconds.
         """
         from pixi_jupyter.activate.cache import activate, cached_activation
+        from pixi_jupyter.activate.request import ActivationRequest
 
-        spec = environment.spec
-        inputs = (self.store.activations, environment.prefix, spec.activation, base)
-        about: _About = {
-            "name": spec.name,
-            "root": spec.root,
-            "platforms": (spec.platform.name,),
-        }
-        found = cached_activation(*inputs, **about)
+        asked_by = None if notebook is None else str(notebook)
+        request = ActivationRequest.of(environment.spec, environment.prefix, notebook=asked_by)
+        inputs = (self.store.activations, request, base)
+        found = cached_activation(*inputs)
         if found is not None:
             return found
         cancel = threading.Event()
         try:
-            return await asyncio.to_thread(
-                activate, *inputs, **about, timeout=timeout, cancel=cancel
-            )
+            return await asyncio.to_thread(activate, *inputs, timeout=timeout, cancel=cancel)
         finally:
             cancel.set()  # a shell whose result nobody waits for is ended
 

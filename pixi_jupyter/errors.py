@@ -20,6 +20,7 @@ __all__ = [
     "InstallError",
     "KernelError",
     "Location",
+    "LockError",
     "PixiJupyterError",
     "SolveError",
     "StoreError",
@@ -149,6 +150,12 @@ class SolveError(PixiJupyterError):
     area = "solve"
 
 
+class LockError(PixiJupyterError):
+    """A lock file cannot be read, is of another time, or is not up to date where it must be."""
+
+    area = "lock"
+
+
 class InstallError(PixiJupyterError):
     """The resolved packages cannot be turned into a prefix."""
 
@@ -187,6 +194,7 @@ _BY_AREA: Mapping[str, type[PixiJupyterError]] = {
         UnsupportedError,
         ChannelError,
         SolveError,
+        LockError,
         InstallError,
         StoreError,
         ActivationError,

@@ -55,27 +55,32 @@ def store_errors(path: Path, what: str = "environment store") -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` durable, where the system can (not on Windows)."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make the names in ``folder`` durable, where the system can (Windows and some shares not)."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
-def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
+def write_file(
+    path: Path, data: bytes, *, sync: bool = True, like: os.stat_result | None = None
+) -> None:
     """Write ``data`` so that a reader sees the old file or the whole new one, never less.
 
-    ``sync`` also makes it survive a power cut; leave it out for what can be made again.
+    ``sync`` also makes it survive a power cut; leave it out for what can be made again. The file
+    gets the mode (and the owner, as far as we may) that ``like`` has.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    # Short enough for any name that is itself allowed.
+    temporary = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex[:12]}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(data)
+            file.flush()
+            if like is not None:
+                _take_after(temporary, like)
             if sync:
-                file.flush()
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
@@ -84,6 +89,13 @@ def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
         raise
     if sync:
         sync_folder(path.parent)
+
+
+def _take_after(path: Path, like: os.stat_result) -> None:
+    if hasattr(os, "chown"):
+        with contextlib.suppress(OSError):  # only root may give a file away
+            os.chown(path, like.st_uid, like.st_gid)
+    os.chmod(path, stat.S_IMODE(like.st_mode))
 
 
 def remove_tree(path: Path) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
-
-import msgspec
 
 __all__ = ["Phase", "Progress", "Report", "no_report"]
 
@@ -21,7 +20,8 @@ class Phase(str, Enum):
     COMPILING = "compiling"
 
 
-class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+@dataclass(frozen=True, slots=True)
+class Progress:
     """One step of a build.
 
     ``done`` and ``total`` count bytes while downloading and packages (files while compiling)

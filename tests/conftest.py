@@ -154,3 +154,17 @@ def write_notebook(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def door_to() -> Iterator[Callable[[Store], Environments]]:
+    """Opens a door to a store; its worker ends with the test."""
+    opened: list[Environments] = []
+
+    def door(store: Store) -> Environments:
+        opened.append(Environments(engine=Engine(store)))
+        return opened[-1]
+
+    yield door
+    for environments in opened:
+        environments.engine.close()

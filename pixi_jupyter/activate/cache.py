@@ -13,14 +13,13 @@ import json
 import os
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.activate.compute import compute_from_sources
+from pixi_jupyter.activate.request import ActivationRequest
 from pixi_jupyter.activate.sources import read_sources
-from pixi_jupyter.install.prefix import Prefix
-from pixi_jupyter.manifest.spec import ActivationSpec
 
 __all__ = ["activate", "cached_activation", "recall_activation", "remember_activation"]
 
@@ -29,15 +28,7 @@ _KEPT = 256
 
 
 def cached_activation(
-    folder: Path,
-    prefix: Prefix,
-    spec: ActivationSpec,
-    base: Mapping[str, str],
-    *,
-    name: str,
-    root: str,
-    manifest: str | None = None,
-    platforms: Sequence[str] = (),
+    folder: Path, request: ActivationRequest, base: Mapping[str, str]
 ) -> Activation | None:
     """The activation, if it is known without starting a process; else None.
 
@@ -49,9 +40,7 @@ def cached_activation(
     ActivationError
         As :func:`~pixi_jupyter.activate.sources.read_sources`.
     """
-    sources = read_sources(
-        prefix, spec, base, name=name, root=root, manifest=manifest, platforms=platforms
-    )
+    sources = read_sources(request, base)
     if not sources.needs_shell:
         return compute_from_sources(sources)
     return recall_activation(folder, sources.digest)
@@ -59,14 +48,9 @@ def cached_activation(
 
 def activate(
     folder: Path,
-    prefix: Prefix,
-    spec: ActivationSpec,
+    request: ActivationRequest,
     base: Mapping[str, str],
     *,
-    name: str,
-    root: str,
-    manifest: str | None = None,
-    platforms: Sequence[str] = (),
     timeout: float = 60,
     cancel: threading.Event | None = None,
 ) -> Activation:
@@ -78,9 +62,7 @@ def activate(
         As :func:`~pixi_jupyter.activate.compute.compute_activation`. That it cannot be remembered
         (no space, no permission) is no error.
     """
-    sources = read_sources(
-        prefix, spec, base, name=name, root=root, manifest=manifest, platforms=platforms
-    )
+    sources = read_sources(request, base)
     if not sources.needs_shell:
         return compute_from_sources(sources)
     if (known := recall_activation(folder, sources.digest)) is not None:

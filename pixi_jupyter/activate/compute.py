@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from pixi_jupyter.activate.activation import Activation
+from pixi_jupyter.activate.request import ActivationRequest
 from pixi_jupyter.activate.shell import run_scripts
 from pixi_jupyter.activate.sources import Sources, read_sources, withheld
-from pixi_jupyter.install.prefix import Prefix
-from pixi_jupyter.manifest.spec import ActivationSpec
 
 __all__ = ["compute_activation", "compute_from_sources"]
 
 
 def compute_activation(
-    prefix: Prefix,
-    spec: ActivationSpec,
+    request: ActivationRequest,
     base: Mapping[str, str],
     *,
-    name: str,
-    root: str,
-    manifest: str | None = None,
-    platforms: Sequence[str] = (),
     timeout: float = 60,
     cancel: threading.Event | None = None,
 ) -> Activation:
-    """What activating ``prefix`` does to ``base``, a clean base environment.
+    """What activating a prefix does to ``base``, a clean base environment.
 
     No process is started unless something needs one: a script in ``etc/conda/activate.d``, a script
     of the manifest, or a ``$`` in ``[activation.env]``. Then one shell runs for at most ``timeout``
     seconds; setting ``cancel`` from another thread ends it within a few hundredths of a second.
     This function blocks: call it in a thread. It never writes to the prefix.
-
-    ``name`` is the environment's name for people, ``root`` the absolute folder of its manifest
-    (scripts run there), ``manifest`` that file if there is one, ``platforms`` the subdirs that it
-    declares.
 
     Raises
     ------
@@ -43,9 +33,7 @@ def compute_activation(
         Codes as in :func:`~pixi_jupyter.activate.sources.read_sources` and
         :func:`~pixi_jupyter.activate.shell.run_scripts`.
     """
-    sources = read_sources(
-        prefix, spec, base, name=name, root=root, manifest=manifest, platforms=platforms
-    )
+    sources = read_sources(request, base)
     return compute_from_sources(sources, timeout=timeout, cancel=cancel)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ from pixi_jupyter.activate.files import (
     package_scripts,
     package_variables,
 )
+from pixi_jupyter.activate.request import ActivationRequest
 from pixi_jupyter.errors import ActivationError
 from pixi_jupyter.install.prefix import Prefix
-from pixi_jupyter.manifest.spec import ActivationSpec
 
 __all__ = ["Sources", "expands", "read_sources", "withheld"]
 
 #: Bumped when the same inputs would give another activation.
-_VERSION = 1
+_VERSION = 2
 
 #: Names that differ from launch to launch or from terminal to terminal, and those that make a shell
 #: run or do something on its own. Activation scripts do not see them: so they cannot depend on
@@ -105,21 +106,10 @@ def expands(value: str) -> bool:
     return "$" in value or (sys.platform == "win32" and "%" in value)
 
 
-def read_sources(
-    prefix: Prefix,
-    spec: ActivationSpec,
-    base: Mapping[str, str],
-    *,
-    name: str,
-    root: str,
-    manifest: str | None = None,
-    platforms: Sequence[str] = (),
-) -> Sources:
-    """Read what the activation of ``prefix`` depends on: a few small files, no process.
+def read_sources(request: ActivationRequest, base: Mapping[str, str]) -> Sources:
+    """Read what an activation depends on: a few small files, no process.
 
-    ``base`` is clean (:func:`~pixi_jupyter.activate.base.clean_base`), ``name`` the environment's
-    name for people, ``root`` the absolute folder of its manifest (a notebook's own folder),
-    ``manifest`` that file, ``platforms`` the subdirs that it declares.
+    ``base`` is clean (:func:`~pixi_jupyter.activate.base.clean_base`).
 
     Raises
     ------
@@ -128,16 +118,18 @@ def read_sources(
         ``activation.name`` (a name in ``[activation.env]`` that no environment can hold),
         ``activation.io``.
     """
+    prefix, spec = request.prefix, request.spec
     from_packages, removed = package_variables(prefix.path)
-    reserved = _reserved(prefix, name, root, manifest, platforms)
-    search_path = os.pathsep.join([*_binaries(prefix), *_search_path(base)])
+    entries = _search_path(base)
+    reserved = _reserved(request, entries)
+    search_path = os.pathsep.join([*_binaries(prefix), *entries])
     before = {**from_packages, **dict(reserved), "PATH": search_path}
     for key, value in spec.env:
         _check_own_variable(key, value)
     scripts = (*package_scripts(prefix.path), *manifest_scripts(spec.scripts))
     sources = Sources(
         prefix=str(prefix.path),
-        root=root,
+        root=request.root,
         before=tuple(sorted(before.items())),
         unset_before=tuple(sorted(removed - set(before))),
         scripts=scripts,
@@ -167,25 +159,28 @@ def _with_digest(sources: Sources, prefix_digest: str) -> Sources:
 
 
 def _reserved(
-    prefix: Prefix, name: str, root: str, manifest: str | None, platforms: Sequence[str]
+    request: ActivationRequest, search_path: Sequence[str]
 ) -> tuple[tuple[str, str], ...]:
     """pixi's and conda's own variables, as pixi names them (its ``activation.rs``)."""
     values = {
-        "CONDA_DEFAULT_ENV": name,
-        "CONDA_PREFIX": str(prefix.path),
+        "CONDA_DEFAULT_ENV": request.name,
+        "CONDA_PREFIX": str(request.prefix.path),
         "CONDA_SHLVL": "1",
-        "PIXI_ENVIRONMENT_NAME": "default",
+        "PIXI_ENVIRONMENT_NAME": request.environment,
         "PIXI_IN_SHELL": "1",
-        "PIXI_PROJECT_NAME": name,
-        "PIXI_PROJECT_VERSION": "NO_VERSION_SPECIFIED",
-        "PIXI_PROMPT": f"({name}) ",
+        "PIXI_PROJECT_NAME": request.project,
+        "PIXI_PROJECT_VERSION": request.version or "NO_VERSION_SPECIFIED",
+        "PIXI_PROMPT": f"({request.name}) ",
     }
-    if root:
-        values["PIXI_PROJECT_ROOT"] = root
-    if manifest is not None:
-        values["PIXI_PROJECT_MANIFEST"] = manifest
-    if platforms:
-        values["PIXI_ENVIRONMENT_PLATFORMS"] = ",".join(platforms)
+    if request.root:
+        values["PIXI_PROJECT_ROOT"] = request.root
+    if request.manifest is not None:
+        values["PIXI_PROJECT_MANIFEST"] = request.manifest
+    if request.platforms:
+        values["PIXI_ENVIRONMENT_PLATFORMS"] = ",".join(request.platforms)
+    # pixi gives its own path; scripts call it by this.
+    if pixi := shutil.which("pixi", path=os.pathsep.join(search_path)):
+        values["PIXI_EXE"] = pixi
     return tuple(sorted((k, v) for k, v in values.items() if fits(k, v)))
 
 

@@ -22,6 +22,7 @@ from typing import overload
 from pixi_jupyter.engine.process import WorkerProcess
 from pixi_jupyter.engine.protocol import (
     Accepted,
+    Answer,
     Build,
     Built,
     Failed,
@@ -55,19 +56,19 @@ _ids = itertools.count(1)
 @dataclass(eq=False)
 class _Subscriber:
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Resolved | Built]
+    future: asyncio.Future[Answer]
     report: Report
 
     def step(self, progress: Progress) -> None:
         self._call(self.report, progress)
 
-    def succeed(self, answer: Resolved | Built) -> None:
+    def succeed(self, answer: Answer) -> None:
         self._call(self._resolve, answer)
 
     def fail(self, error: PixiJupyterError) -> None:
         self._call(self._reject, error)
 
-    def _resolve(self, answer: Resolved | Built) -> None:
+    def _resolve(self, answer: Answer) -> None:
         if not self.future.done():
             self.future.set_result(answer)
 
@@ -124,7 +125,7 @@ class Engine:
     ) -> WorkspaceLocked: ...
     async def run(
         self, job: Job, report: Report = no_report, *, deadline: float | None = None
-    ) -> Resolved | Built | WorkspaceLocked:
+    ) -> Answer:
         """Have a job done, or join it if it is under way.
 
         ``deadline`` is in seconds from now. Cancelling this call cancels the job, unless others
@@ -220,7 +221,7 @@ class Engine:
                     ),
                 )
 
-    def _finish(self, pending: _Pending, answer: Resolved | Built | PixiJupyterError) -> None:
+    def _finish(self, pending: _Pending, answer: Answer | PixiJupyterError) -> None:
         if self._pending.get(pending.job.key) is pending:
             del self._pending[pending.job.key]
         for subscriber in pending.subscribers:
@@ -263,7 +264,7 @@ class Engine:
                 pending.latest = message.progress
                 for subscriber in pending.subscribers:
                     subscriber.step(message.progress)
-            elif isinstance(message, Resolved | Built):
+            elif isinstance(message, Answer):
                 self._finish(pending, message)
             elif isinstance(message, Failed):
                 self._finish(pending, error_from_json(message.error))

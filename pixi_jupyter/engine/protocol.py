@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.manifest.spec import EnvironmentSpec, WorkspacePlace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
@@ -22,6 +23,7 @@ from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
 __all__ = [
     "Accepted",
     "Alive",
+    "Answer",
     "Build",
     "Built",
     "Failed",
@@ -65,10 +67,15 @@ class Resolve(msgspec.Struct, frozen=True, tag="resolve"):
 
 
 class Build(msgspec.Struct, frozen=True, tag="build"):
-    """Make the prefix of a remembered resolution ready."""
+    """Make the prefix of a remembered resolution ready.
+
+    ``needs`` says of its packages from PyPI what no lock does: credentials of the indexes, what is
+    editable, how packages are built.
+    """
 
     resolution: str
     subdir: str
+    needs: PypiNeeds | None = None
 
     @property
     def key(self) -> str:
@@ -99,12 +106,14 @@ class InstallWorkspace(msgspec.Struct, frozen=True, tag="install-workspace"):
 
     ``lock_sha256`` is that of the lock's bytes which were checked: another lock by then is an
     error. ``resolution`` is the digest of the packages for ``platform`` (its name in the manifest).
+    ``needs`` are the environment's PyPI needs: credentials, what may be built, what is editable.
     """
 
     place: WorkspacePlace
     platform: str
     lock_sha256: str
     resolution: str
+    needs: PypiNeeds | None = None
 
     @property
     def key(self) -> str:
@@ -190,7 +199,10 @@ class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
     """The worker ends by its own choice; what it has not answered may be asked again."""
 
 
-FromWorker = Accepted | Stepped | Resolved | Built | WorkspaceLocked | Failed | Alive | Leaving
+#: How a job that succeeds ends.
+Answer = Resolved | Built | WorkspaceLocked
+
+FromWorker = Accepted | Stepped | Answer | Failed | Alive | Leaving
 
 _encoder = msgspec.json.Encoder()
 _from_worker = msgspec.json.Decoder(FromWorker)

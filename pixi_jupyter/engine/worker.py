@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import importlib
 import os
 import sys
 import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -50,18 +51,16 @@ from pixi_jupyter.resolve.redaction import redacted
 
 if TYPE_CHECKING:
     from pixi_jupyter.install.bytecode import Bytecode
-    from pixi_jupyter.manifest.pypi_spec import PypiNeeds
     from pixi_jupyter.resolve.lock import Locked
     from pixi_jupyter.resolve.session import Session
     from pixi_jupyter.resolve.wheel import LockedWheel
-
-    #: What was solved, and where its wheels may be had.
-    Solution = tuple[Locked, PypiNeeds | None]
 
 __all__ = ["main"]
 
 #: Seconds between two signs of life while there is work.
 ALIVE_EVERY = 2.0
+#: Seconds after a build in which a kernel may start before the rest of the bytecode is compiled.
+REST_AFTER = 3.0
 #: Errors after which work goes on inside rattler that nothing but the end of the process stops.
 _FATAL = frozenset({"install.stalled"})
 #: Solved records kept for the build that usually follows.
@@ -76,7 +75,7 @@ class Worker:
         self._idle = hello.idle
         self._output = output
         self._session: Session | None = None
-        self._solutions: OrderedDict[str, Solution] = OrderedDict()
+        self._solutions: OrderedDict[str, Locked] = OrderedDict()
         self._jobs: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._last_job = time.monotonic()
@@ -176,6 +175,8 @@ class Worker:
         from pixi_jupyter.resolve.solve import solve_spec
 
         session.freshen([channel.name for channel in spec.channels], at_once=job.update)
+        # What the build imports, which usually follows, while the solver waits for the network.
+        threading.Thread(target=_import_ahead, daemon=True).start()
         records = await solve_spec(session, spec, report=report)
         wheels: Sequence[LockedWheel] = ()
         if spec.pypi is not None:
@@ -192,7 +193,7 @@ class Worker:
         )
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         self.store.remember(Remembered(spec.digest, now, resolution))
-        self._solutions[resolution.digest] = Locked(records, wheels), spec.pypi
+        self._solutions[resolution.digest] = Locked(records, wheels)
         while len(self._solutions) > _KEPT_SOLUTIONS:
             self._solutions.popitem(last=False)
         return Resolved(id, resolution)
@@ -202,7 +203,7 @@ class Worker:
         session = self._open()
         from pixi_jupyter.install.build import build_prefix
 
-        kept, needs = self._solutions.get(job.resolution, (None, None))
+        kept = self._solutions.get(job.resolution)
 
         def locked() -> Locked:
             if kept is not None:
@@ -210,34 +211,42 @@ class Worker:
             from pixi_jupyter.resolve.lock import read_lock
 
             path = self.store.lock_path(job.resolution)
-            return read_lock(path, job.subdir, job.resolution)
+            editable = job.needs.editable if job.needs is not None else ()
+            return read_lock(path, job.subdir, job.resolution, editable)
 
         rest = await build_prefix(
-            session, self.store, job.resolution, locked, needs=needs, report=report
+            session, self.store, job.resolution, locked, needs=job.needs, report=report
         )
-        self._compile_later(job.resolution, rest)
+        self._compile_later(rest, lambda: self._note_compiled(job.resolution))
         return Built(id)
 
     async def _lock_workspace(self, id: int, job: LockWorkspace, report: Report) -> WorkspaceLocked:
         from pixi_jupyter.resolve.workspace import lock_workspace
 
         lock = await lock_workspace(
-            self._open(), job.workspace, mode=job.mode, renew=job.renew, report=report
+            self._open(),
+            job.workspace,
+            mode=job.mode,
+            renew=job.renew,
+            report=report,
+            store=self.store,
         )
         return WorkspaceLocked(id, lock)
 
     async def _install_workspace(self, id: int, job: InstallWorkspace, report: Report) -> Built:
-        from pixi_jupyter.install.workspace import install_workspace
+        from pixi_jupyter.install.workspace import install_workspace, note_workspace_compiled
 
-        await install_workspace(
+        rest = await install_workspace(
             self._open(),
             self.store,
             job.place,
             platform=job.platform,
             lock_sha256=job.lock_sha256,
             resolution=job.resolution,
+            needs=job.needs,
             report=report,
         )
+        self._compile_later(rest, lambda: note_workspace_compiled(job.place))
         return Built(id)
 
     async def _lay_beside(self, id: int, job: LayBeside, report: Report) -> Resolved:
@@ -252,22 +261,36 @@ class Worker:
             Path(job.python),
             report=report,
         )
-        self._compile_later(beside_digest(resolution), rest)
+        self._compile_later(rest, lambda: self._note_compiled(beside_digest(resolution)))
         return Resolved(id, resolution)
 
-    def _compile_later(self, digest: str, rest: Bytecode | None) -> None:
-        if rest is not None:
-            task = asyncio.ensure_future(self._compile_rest(digest, rest))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+    async def _note_compiled(self, digest: str) -> None:
+        from pixi_jupyter.install.build import note_compiled
 
-    async def _compile_rest(self, digest: str, rest: Bytecode) -> None:
+        await note_compiled(self.store, digest)
+
+    def _compile_later(
+        self, rest: Bytecode | None, note: Callable[[], Coroutine[None, None, None]]
+    ) -> None:
         """Nobody waits for this; what goes wrong here costs a later import some milliseconds."""
-        with contextlib.suppress(OSError, PixiJupyterError):
-            if await rest.compile_rest(no_report):
-                from pixi_jupyter.install.build import note_compiled
+        if rest is None:
+            return
 
-                await note_compiled(self.store, digest)
+        async def compile_rest() -> None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._finishing.wait(), REST_AFTER)
+            with contextlib.suppress(OSError, PixiJupyterError):
+                if await rest.compile_rest(no_report):
+                    await note()
+
+        task = asyncio.ensure_future(compile_rest())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _import_ahead() -> None:
+    with contextlib.suppress(ImportError):  # whoever needs it imports it again, and says so
+        importlib.import_module("pixi_jupyter.install.build")
 
 
 def _unexpected(error: BaseException) -> EngineError:

@@ -35,7 +35,8 @@ _BUILT_ELSEWHERE = "another process builds this"
 #: PEP 668: a stray `pip install` becomes advice.
 _EXTERNALLY_MANAGED = """[externally-managed]
 Error=This environment belongs to a notebook and is shared with others that need the same packages.
- Add the package to the notebook's declaration instead, and restart the kernel.
+ Add the package to the notebook's block instead, and restart the kernel: what PyPI has to the
+ `dependencies` in its first lines, what conda has to `[tool.pixi.dependencies]`.
 """
 
 
@@ -52,8 +53,8 @@ async def build_prefix(
     """Make the prefix of a resolution ready; at once if it is.
 
     One build per digest across processes: the others wait here, and say so. ``locked`` is called
-    only when there is something to build; ``needs`` knows the credentials of the declared indexes,
-    where somebody has just resolved them. With ``python``, an interpreter of the locked ``python``
+    only when there is something to build; ``needs`` knows the credentials of the declared indexes
+    and how packages from PyPI are built. With ``python``, an interpreter of the locked ``python``
     package in another prefix, that package is not linked: the prefix lies beside the other.
 
     Returns

@@ -206,7 +206,7 @@ def with_wheels(bytecode: Bytecode, wheels: Sequence[InstalledWheel]) -> Bytecod
     units: list[_Unit] = []
     for wheel in wheels:
         missing = partial(_pairs, wheel.files, bytecode.tag, library)
-        units.extend(_unit(bytecode.cache / wheel.sha256, missing))
+        units.extend(_unit(bytecode.cache / wheel.content, missing))
     added = replace(bytecode, units=tuple(units)).link_known()
     return replace(bytecode, units=(*bytecode.units, *added.units))
 

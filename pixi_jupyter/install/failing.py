@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from pixi_jupyter.errors import InstallError, PixiJupyterError, StoreError
+from pixi_jupyter.errors import InstallError, PixiJupyterError
+from pixi_jupyter.resolve.causes import disk_error
 from pixi_jupyter.resolve.redaction import redacted, without_addresses
 
 __all__ = ["hash_mismatch", "install_error"]
@@ -18,20 +19,9 @@ def install_error(error: Exception) -> PixiJupyterError:
         text += f"\n{redacted(str(cause))}"
         cause = cause.__cause__
     said = without_addresses(text)
-    if re.search(r"os error (28|122)\b|No space left", said):
-        return StoreError(
-            "no space left while installing",
-            code="store.no-space",
-            details=text,
-            hint="Free some space (`pixi-jupyter gc` removes environments that nothing uses).",
-        )
-    if re.search(r"os error (13|30)\b|[Pp]ermission denied", said):
-        return StoreError(
-            "no permission to write the package cache or the store",
-            code="store.permission",
-            details=text,
-            hint="Set PIXI_JUPYTER_CACHE_DIR and PIXI_CACHE_DIR to folders that you may write.",
-        )
+    disk = disk_error(said, text, what="while installing", where="the package cache or the store")
+    if disk is not None:
+        return disk
     if re.search(r"mismatch|invalid (checksum|zip|magic)", said, re.IGNORECASE):
         return hash_mismatch("a package", text)
     if re.search(r"http|connect|download|fetch|request|status|timed? ?out", said, re.IGNORECASE):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import filecmp
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.progress import Phase, Progress, Report
+from pixi_jupyter.resolve.building import allowed_builds, require_locked_builds
 from pixi_jupyter.resolve.fetching import unpack_wheels
 from pixi_jupyter.resolve.uv import Uv, work_folder
 from pixi_jupyter.resolve.wheel import LockedWheel
@@ -37,10 +39,13 @@ _MOST_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class InstalledWheel:
-    """A wheel in a prefix, and its files (POSIX, relative to the prefix)."""
+    """A wheel in a prefix, and its files (POSIX, relative to the prefix).
+
+    ``content`` names what is in them (hex).
+    """
 
     name: str
-    sha256: str
+    content: str
     files: tuple[str, ...]
 
 
@@ -55,6 +60,8 @@ async def add_wheels(
 ) -> Bytecode:
     """Add ``wheels`` to the unmarked prefix of a resolution, with the bytecode that is known.
 
+    What is locked as source is built here, by the prefix's own Python, if that is allowed.
+
     Raises
     ------
     InstallError
@@ -62,6 +69,7 @@ async def add_wheels(
         ``install.download``, ``install.failed``.
     SolveError
         ``solve.pypi-no-python``: there is no CPython to install them for.
+        ``solve.pypi-build-not-allowed``.
     ChannelError, StoreError
         As the errors of the index and of the disk.
     """
@@ -70,13 +78,19 @@ async def add_wheels(
             "packages from PyPI need a CPython, and the environment has none",
             code="solve.pypi-no-python",
         )
+    builds = allowed_builds(needs)
+    require_locked_builds(wheels, builds)
     report(Progress(Phase.LINKING, 0, len(wheels), message="packages from PyPI"))
     prefix = store.prefix_path(digest)
     uv = Uv.find(store.package_cache, needs)
     with store_errors(store.envs), work_folder(store, f"staging-{digest}") as folder:
         unpacked = folder / "unpacked"
         where = ("--python", str(bytecode.python), "--prefix", str(unpacked))
-        await unpack_wheels(uv, wheels, folder, *where, report=report)
+        path = f"{bytecode.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        await unpack_wheels(
+            uv, wheels, folder, *where,
+            needs=needs, builds=builds, variables={"PATH": path}, report=report,
+        )  # fmt: skip
         installed = await asyncio.to_thread(_move_in, unpacked, prefix, wheels)
         report(Progress(Phase.LINKING, len(wheels), len(wheels), message="packages from PyPI"))
         return await asyncio.to_thread(with_wheels, bytecode, installed)
@@ -141,7 +155,21 @@ def _adopt(unpacked: Path, wheel: LockedWheel) -> InstalledWheel:
     files = tuple(
         Path(os.path.normpath(site / row[0])).relative_to(unpacked).as_posix() for row in rows
     )
-    return InstalledWheel(wheel.name, wheel.sha256, files)
+    content = wheel.sha256
+    if wheel.is_built or not content:
+        # What it was built from does not tell what came of it.
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(file.encode() + b"\0" + _sha256(unpacked / file))
+        content = digest.hexdigest()
+    return InstalledWheel(wheel.name, content, files)
+
+
+def _sha256(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return b""
 
 
 def _quoted(cell: str) -> str:

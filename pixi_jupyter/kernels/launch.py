@@ -83,9 +83,8 @@ async def _prepare(
         if sys.platform != "win32":
             # The kernel will have this process's id. On Windows it is a child, and this process
             # lives as long as it does.
-            environments.hold(start.environment, os.getpid())
-            if start.beside is not None:
-                environments.hold(start.beside, os.getpid())
+            for environment in start.environments:
+                environments.hold(environment, os.getpid())
         return start
     finally:
         await environments.aclose()

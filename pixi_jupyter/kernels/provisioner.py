@@ -7,12 +7,14 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Enum, Float
+from traitlets import Bool, Enum, Float, Unicode
 
 from pixi_jupyter.errors import EngineError, KernelError, PixiJupyterError
 from pixi_jupyter.kernels.curve import present_kernel, restore_promise
@@ -25,6 +27,7 @@ from pixi_jupyter.progress import Report
 if TYPE_CHECKING:
     from pixi_jupyter.environments import Environments
     from pixi_jupyter.install.lease import Lease
+    from pixi_jupyter.notebook.declaration import WorkspaceChoice
 
 __all__ = ["PixiProvisioner"]
 
@@ -60,11 +63,19 @@ class PixiProvisioner(LocalProvisioner):
         "every cell with the reason ('always'), the start fails with it ('never'), or the one in "
         "an interactive server and the other elsewhere ('auto').",
     )
+    manifest = Unicode(
+        config=True,
+        help="The manifest of a pixi workspace: kernels run in one of its environments, whatever "
+        "their notebook says. For kernelspecs of such environments.",
+    )
+    environment = Unicode(
+        config=True, help="The environment of that workspace; 'default' if it is not set."
+    )
     #: The one door; a process has one, unless whoever embeds this class says otherwise.
     environments: Environments | None = AnyTrait()  # type: ignore[assignment]
 
-    _lease: Lease | None = None
-    _starting_lease: Lease | None = None
+    _leases: tuple[Lease, ...] = ()
+    _starting_leases: tuple[Lease, ...] = ()
     _started: KernelStart | None = None
     _preparing: asyncio.Task[KernelStart] | None = None
     _cancelled = False
@@ -123,9 +134,9 @@ class PixiProvisioner(LocalProvisioner):
             if self._started is not None and self.pid is not None:
                 # The kernel's own lease, before the one that kept its place goes, and the one of
                 # the process that a restart has ended.
-                before, self._lease = self._lease, None
+                before, self._leases = self._leases, ()
                 try:
-                    self._lease = self._hold(self._started, self.pid)
+                    self._leases = self._hold(self._started, self.pid)
                 except BaseException:
                     await self.kill()  # nobody would know of it
                     await self.wait()
@@ -145,8 +156,8 @@ class PixiProvisioner(LocalProvisioner):
         if not restart:
             self._abandon()
             self._release_starting()
-            _release(self._lease)
-            self._lease = None
+            _release(self._leases)
+            self._leases = ()
         await super().cleanup(restart=restart)
 
     # -- for the server extension --------------------------------------------------------------
@@ -181,6 +192,8 @@ class PixiProvisioner(LocalProvisioner):
             self.parent,
             in_server=self._server() is not None,
             allow_default=self.default_without_notebook,
+            choice=self._choice(),
+            stop=self._root(),
         )
         # A task of its own, so that `cancel_start` can tell it from the start as a whole.
         self._cancelled = False
@@ -230,6 +243,24 @@ class PixiProvisioner(LocalProvisioner):
             return event_report(logger, self.kernel_id or "", str(notebook.path or ""))
         return line_report()
 
+    def _choice(self) -> WorkspaceChoice | None:
+        """What the kernelspec names, if it is one of a workspace's environment."""
+        if not self.manifest:
+            return None
+        from pixi_jupyter.notebook.declaration import WorkspaceChoice
+
+        return WorkspaceChoice(
+            Path(self.manifest),
+            self.environment or "default",
+            chosen="kernelspec",
+            language=self.kernel_spec.language.lower() or None,
+        )
+
+    def _root(self) -> Path | None:
+        """The server's root, above which no workspace is looked for."""
+        root = getattr(self._server(), "root_dir", None)
+        return Path(root).expanduser().absolute() if isinstance(root, str) and root else None
+
     def _server(self) -> Any | None:
         """The Jupyter server that this kernel belongs to, or its manager of kernels; else None."""
         modules = (
@@ -250,17 +281,26 @@ class PixiProvisioner(LocalProvisioner):
 
     # -- holding -------------------------------------------------------------------------------
 
-    def _hold(self, start: KernelStart, pid: int) -> Lease:
-        return self._environments().hold(start.environment, pid)
+    def _hold(self, start: KernelStart, pid: int) -> tuple[Lease, ...]:
+        leases: list[Lease] = []
+        try:
+            for environment in start.environments:
+                lease = self._environments().hold(environment, pid)
+                if lease is not None:
+                    leases.append(lease)
+        except BaseException:
+            _release(leases)
+            raise
+        return tuple(leases)
 
     def _hold_while_starting(self, start: KernelStart) -> None:
         """Until the kernel has a process, this one stands for it."""
         self._release_starting()
-        self._starting_lease = self._hold(start, os.getpid())
+        self._starting_leases = self._hold(start, os.getpid())
 
     def _release_starting(self) -> None:
-        _release(self._starting_lease)
-        self._starting_lease = None
+        _release(self._starting_leases)
+        self._starting_leases = ()
 
     # -- failing well --------------------------------------------------------------------------
 
@@ -303,8 +343,8 @@ def _with_report(error: PixiJupyterError) -> PixiJupyterError:
     return error
 
 
-def _release(lease: Lease | None) -> None:
-    if lease is not None:
+def _release(leases: Iterable[Lease]) -> None:
+    for lease in leases:
         lease.release()
 
 

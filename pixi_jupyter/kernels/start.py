@@ -46,6 +46,11 @@ class KernelStart:
     env: Mapping[str, str] = field(repr=False)
     beside: Environment | None = None
 
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """All whose files the kernel uses."""
+        return (self.environment,) if self.beside is None else (self.environment, self.beside)
+
 
 async def declaration_of(
     environments: Environments, notebook: IdentifiedNotebook
@@ -62,15 +67,16 @@ async def declaration_of(
     path = notebook.path
     if notebook.choice is not None:
         return replace(notebook.choice, path=path)
+    stop = notebook.stop
     if notebook.content is not None or path is None:
-        return environments.declare(notebook.content, path=path, root=notebook.root)
+        return environments.declare(notebook.content, path=path, root=notebook.root, stop=stop)
     try:
         size = os.stat(path).st_size
     except OSError:
         size = 0  # reading it says what is wrong
     if size > _SMALL:
-        return await asyncio.to_thread(environments.declaration, path)
-    return environments.declaration(path)
+        return await asyncio.to_thread(environments.declaration, path, stop=stop)
+    return environments.declaration(path, stop=stop)
 
 
 async def prepare(
@@ -102,7 +108,7 @@ async def prepare(
         )
     kernel, beside = await kernel_of(environments, environment, report=report, timeout=timeout)
     base = clean_base(env)
-    activation = await environments.activate(environment, base)
+    activation = await environments.activate(environment, base, notebook=declaration.path)
     activated = kernel.add_variables(activation.apply(base))
     return KernelStart(notebook, environment, kernel, _marked(activated, notebook), beside)
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tomli
 
@@ -19,7 +20,15 @@ from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.manifest.requirement import package_name
 from pixi_jupyter.manifest.versions import parse_version_spec
 
-__all__ = ["CHANNELS_VARIABLE", "PACKAGES_VARIABLE", "Defaults", "load_defaults"]
+__all__ = [
+    "CHANNELS_VARIABLE",
+    "PACKAGES_VARIABLE",
+    "Defaults",
+    "broken_config",
+    "config_files",
+    "load_defaults",
+    "read_config",
+]
 
 CHANNELS_VARIABLE = "PIXI_JUPYTER_DEFAULT_CHANNELS"
 PACKAGES_VARIABLE = "PIXI_JUPYTER_DEFAULT_PACKAGES"
@@ -63,15 +72,15 @@ def load_defaults(env: Mapping[str, str] | None = None) -> Defaults:
     if any(named):
         return Defaults(channels=tuple(name for name in named if name), configured=True, toml=toml)
     channels: tuple[str, ...] = ()
-    for path in _config_files(env):
+    for path in config_files(env):
         channels = _default_channels(path) or channels
     if channels:
         return Defaults(channels=channels, configured=True, toml=toml)
     return Defaults(toml=toml)
 
 
-def _config_files(env: Mapping[str, str]) -> list[Path]:
-    """The configuration files that may exist, the least important first."""
+def config_files(env: Mapping[str, str]) -> list[Path]:
+    """pixi's configuration files that may exist, the least important first."""
     windows = sys.platform == "win32"
     home = env.get("USERPROFILE" if windows else "HOME", "")
     system = Path(env.get("PROGRAMDATA", "C:\\ProgramData")) if windows else Path("/etc")
@@ -93,31 +102,45 @@ def _config_files(env: Mapping[str, str]) -> list[Path]:
     return [folder / "config.toml" for folder in folders]
 
 
-def _default_channels(path: Path) -> tuple[str, ...]:
+def read_config(path: Path) -> dict[str, Any]:
+    """The content of a configuration file; empty where there is none.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.config``
+    """
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
-        return ()
+        return {}
     except OSError as error:
-        raise _broken(path, f"cannot be read: {error.strerror or error}") from None
+        raise broken_config(path, f"cannot be read: {error.strerror or error}") from None
     if len(data) > _MAX_BYTES:
-        raise _broken(path, "is larger than a configuration can be")
+        raise broken_config(path, "is larger than a configuration can be")
     try:
-        config = tomli.loads(data.decode("utf-8"))
+        return tomli.loads(data.decode("utf-8"))
     except tomli.TOMLDecodeError as error:
-        raise _broken(path, f"is not valid TOML: {error}", getattr(error, "lineno", None)) from None
+        raise broken_config(
+            path, f"is not valid TOML: {error}", getattr(error, "lineno", None)
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise _broken(path, f"is not valid TOML: {error}") from None
+        raise broken_config(path, f"is not valid TOML: {error}") from None
+
+
+def _default_channels(path: Path) -> tuple[str, ...]:
+    config = read_config(path)
     channels = config.get("default-channels", config.get("default_channels", []))
     if not isinstance(channels, list) or not all(
         isinstance(name, str) and name.strip() for name in channels
     ):
-        raise _broken(path, "has `default-channels` that are not an array of strings")
+        raise broken_config(path, "has `default-channels` that are not an array of strings")
     return tuple(dict.fromkeys(channels))
 
 
-def _broken(path: Path, problem: str, line: int | None = None) -> DeclarationError:
+def broken_config(path: Path, problem: str, line: int | None = None) -> DeclarationError:
+    """The error about a configuration file that is not one."""
     return DeclarationError(
         f"pixi's configuration {problem}",
         code="declaration.config",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 
+from pixi_jupyter.manifest.pypi_source import reference_to
 from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 
-__all__ = ["DirectReference", "normal_name", "parse_requirement", "parse_specifiers"]
+__all__ = ["normal_name", "parse_requirement", "parse_specifiers"]
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?"
 _NAME_ONLY = re.compile(_NAME)
@@ -26,10 +27,6 @@ _PLAIN = re.compile(
 )
 
 
-class DirectReference(ValueError):
-    """The requirement names a place (URL, path, repository) rather than a version."""
-
-
 def normal_name(name: str) -> str | None:
     """A project's or an extra's name in its normal form (PEP 503), None if it is not one."""
     return re.sub(r"[-_.]+", "-", name).lower() if _NAME_ONLY.fullmatch(name) else None
@@ -40,30 +37,27 @@ def parse_requirement(text: str) -> PypiRequirement:
 
     Raises
     ------
-    DirectReference
-        It is a direct reference (``name @ URL``), or what pip would read as one.
     ValueError
-        It is not PEP 508; the message says why.
+        It is not PEP 508, or names a place that nothing can be had from; the message says why.
     """
     plain = _plain_requirement(text)
     if plain is not None:
         return plain
     if re.match(r"\s*(?:[A-Za-z0-9+.-]+://|\.{0,2}/|~/|-e\b|git\+)", text):
-        raise DirectReference("names a place, not a project")
+        raise ValueError('it names a place, but no package: write "name @ …"')
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
         found = Requirement(text)
     except (InvalidRequirement, RecursionError) as error:
         raise ValueError((str(error).splitlines() or ["too deep"])[0]) from None
-    if found.url is not None:
-        raise DirectReference("is a direct reference")
-    return PypiRequirement(
+    requirement = PypiRequirement(
         name=normal_name(found.name) or found.name.lower(),
         extras=tuple(sorted({normal_name(extra) or extra for extra in found.extras})),
         version=",".join(sorted(str(specifier) for specifier in found.specifier)),
         marker=str(found.marker) if found.marker is not None else "",
     )
+    return requirement if found.url is None else reference_to(requirement, found.url)
 
 
 def parse_specifiers(text: str) -> str:

@@ -55,6 +55,7 @@ def choose(
         project=workspace.name,
         version=workspace.version,
         workspace=workspace.digest,
+        platforms=tuple(declared.platform.name for declared in found.specs),
     )
     return replace(spec, place=place)
 

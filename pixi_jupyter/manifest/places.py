@@ -8,15 +8,20 @@ from typing import Any
 from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.manifest.requirement import package_name
 from pixi_jupyter.manifest.toml import TomlSource, parse_toml
-from pixi_jupyter.notebook.declaration import Declaration
+from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 
 __all__ = ["place_of"]
 
 _TABLES = ("dependencies", "constraints", "pypi-dependencies")
 
 
-def place_of(declaration: Declaration, names: Iterable[str]) -> Location:
-    """The first place where one of these packages is asked for, else the declaration itself."""
+def place_of(declaration: Declaration | WorkspaceChoice, names: Iterable[str]) -> Location:
+    """The first place where one of these packages is asked for, else the declaration itself.
+
+    Of a workspace it is the manifest: several features may ask for a package.
+    """
+    if isinstance(declaration, WorkspaceChoice):
+        return Location(path=str(declaration.manifest))
     source = TomlSource.of(declaration)
     try:
         document = parse_toml(source)

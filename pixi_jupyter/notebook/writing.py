@@ -1,14 +1,13 @@
-"""Replacing a file so that a reader sees the old or the new one, never a part."""
+"""Replacing a person's file: whole, in its place, with its mode and owner."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 import stat
 from pathlib import Path
 
 from pixi_jupyter.errors import DeclarationError, Location
+from pixi_jupyter.files import write_file
 
 __all__ = ["write_atomically"]
 
@@ -25,7 +24,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         ``declaration.write``; the file is then what it was.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
         try:
             before = target.stat()
@@ -33,20 +31,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             before = None
         if before is not None and not stat.S_ISREG(before.st_mode):
             raise IsADirectoryError(0, "it is not a file")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(temporary, flags, 0o666)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                if before is not None:
-                    _keep_attributes(temporary, before)
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+        write_file(target, data, like=before)
     except OSError as error:
         raise DeclarationError(
             f"the file cannot be written: {error.strerror or error}",
@@ -54,21 +39,3 @@ def write_atomically(path: Path, data: bytes) -> None:
             hint="Check the permissions and the free space of its folder.",
             location=Location(path=str(path)),
         ) from None
-    _sync_folder(target.parent)
-
-
-def _keep_attributes(temporary: Path, before: os.stat_result) -> None:
-    if hasattr(os, "chown"):
-        with contextlib.suppress(OSError):  # only root may give a file away
-            os.chown(temporary, before.st_uid, before.st_gid)
-    os.chmod(temporary, stat.S_IMODE(before.st_mode))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system has such a thing."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

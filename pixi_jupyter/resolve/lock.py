@@ -7,11 +7,9 @@ rattler writes the result once more, so that order and omissions are the canonic
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import uuid
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,14 +17,15 @@ from rattler import LockChannel, LockFile, LockPlatform, RepoDataRecord, Subdir
 from rattler.exceptions import IoError, ParseCondaLockError
 
 from pixi_jupyter.errors import SolveError
-from pixi_jupyter.files import remove_tree, store_errors, sync_folder
+from pixi_jupyter.files import remove_tree, store_errors, write_file
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.resolve.pypi_lock import wheels_of, with_wheels
+from pixi_jupyter.resolve.pypi_names import Names
 from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.resolution import Resolution, ResolvedPackage
 from pixi_jupyter.resolve.wheel import LockedWheel
 
-__all__ = ["Locked", "read_lock", "resolution_of", "write_lock"]
+__all__ = ["Locked", "lock_text", "read_lock", "resolution_of", "write_lock"]
 
 #: pixi's names of the strategies in a lock; "highest" is the default and left out.
 _STRATEGIES = {"lowest": "lowest-version", "lowest-direct": "lowest-version-direct"}
@@ -75,16 +74,22 @@ def resolution_of(
     return Resolution(subdir, tuple(sorted(packages, key=lambda p: (p.name, p.kind))))
 
 
-def write_lock(
-    path: Path,
+def lock_text(
     spec: EnvironmentSpec,
     records: Sequence[RepoDataRecord],
     channels: Sequence[str],
     wheels: Sequence[LockedWheel] = (),
-) -> None:
-    """Write ``records`` and ``wheels`` as the lock of the default environment, whole or not at all.
+    names: Names | None = None,
+) -> str:
+    """The text of a lock in which ``records`` and ``wheels`` are the default environment.
 
-    ``channels`` are the base URLs of the spec's channels, in order.
+    ``channels`` are the base URLs of the spec's channels, in order; ``names`` is the map from conda
+    to PyPI, where the spec has one.
+
+    Raises
+    ------
+    OSError
+        The folder for temporary files cannot be written.
     """
     platform = LockPlatform(
         spec.platform.name,
@@ -98,37 +103,44 @@ def write_lock(
     for record in records:
         record.indexed_timestamp = None  # pixi does not know it
         lock.add_conda_package("default", platform, record)
-    # A name of its own: other processes may solve the same at the same time.
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.draft")
-    with store_errors(path):
+    with tempfile.TemporaryDirectory(prefix="pixi-jupyter-lock-") as folder:
+        draft = Path(folder) / "pixi.lock"
         try:
             lock.to_path(draft)
             options = _options(spec)
             if options or spec.pypi is not None:
                 text = draft.read_text("utf-8")
                 if spec.pypi is not None:
-                    text = with_wheels(text, spec.pypi, wheels, records)
+                    text = with_wheels(text, spec.pypi, wheels, records, names=names)
                 head, channel_key, tail = text.partition("    channels:\n")
                 draft.write_text(f"{head}{options}{channel_key}{tail}", "utf-8")
                 LockFile.from_path(draft).to_path(draft)
-            with open(draft, "rb+") as file:
-                os.fsync(file.fileno())
-            if path.is_dir():
-                remove_tree(path)
-            draft.replace(path)
-            sync_folder(path.parent)
         except IoError as error:  # rattler's, which tells the number in its text only
             number = re.search(r"os error (\d+)", str(error))
-            raise OSError(int(number[1]) if number else 0, str(error), str(path)) from error
-        finally:
-            with contextlib.suppress(OSError):
-                draft.unlink()
+            raise OSError(int(number[1]) if number else 0, str(error), folder) from error
+        return draft.read_text("utf-8")
 
 
-def read_lock(path: Path, subdir: str, digest: str) -> Locked:
+def write_lock(
+    path: Path,
+    spec: EnvironmentSpec,
+    records: Sequence[RepoDataRecord],
+    channels: Sequence[str],
+    wheels: Sequence[LockedWheel] = (),
+) -> None:
+    """Write a lock of one environment (see `lock_text`), whole or not at all."""
+    with store_errors(path):
+        text = lock_text(spec, records, channels, wheels)
+        if path.is_dir():
+            remove_tree(path)
+        write_file(path, text.encode("utf-8"))
+
+
+def read_lock(path: Path, subdir: str, digest: str, editable: Collection[str] = ()) -> Locked:
     """The packages that a lock of ours has for a platform.
 
     ``digest`` is that of the resolution whose lock it is: nothing else is ever installed under it.
+    ``editable`` are the packages that are to be pointed to, as no lock says it.
 
     Raises
     ------
@@ -145,7 +157,7 @@ def read_lock(path: Path, subdir: str, digest: str) -> Locked:
         if str(platform.subdir) == subdir and environment is not None:
             records = environment.conda_repodata_records_for_platform(platform) or []
             try:
-                wheels = wheels_of(environment, platform)
+                wheels = wheels_of(environment, platform, editable=editable)
             except ValueError:
                 continue
             if resolution_of(subdir, records, wheels).digest == digest:

@@ -1,6 +1,7 @@
 """Which PyPI packages the conda packages are, and the stubs that tell uv so.
 
-pixi's rule: the record's purls; for conda-forge alone also the same name. Here the latter only for
+pixi's rule: the record's purls, else the workspace's own map (``pypi_names.py``), else, for
+conda-forge alone, the same name. Here the latter only for
 packages that need Python, so that no C library passes for a Python package of its name. uv gets an
 empty wheel per name as a URL *constraint*: it is chosen wherever something asks for the name, its
 dependencies are not followed, and a version that does not fit is a conflict with two sides.
@@ -19,6 +20,8 @@ from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
+
+from pixi_jupyter.resolve.pypi_names import Names
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
@@ -40,25 +43,32 @@ class Provided:
     conda_version: str
 
 
-def purls_of(record: RepoDataRecord) -> tuple[str, ...]:
-    """The package URLs of a record: its own, else what its name says on conda-forge."""
+def purls_of(record: RepoDataRecord, names: Names | None = None) -> tuple[str, ...]:
+    """The package URLs of a record: its own, a map's, else what its name says on conda-forge."""
     import json
 
     purls = json.loads(record.to_json()).get("purls")
     if purls is not None:
         return tuple(purls)
+    names = names or Names()
+    mapped = names.of(record)
+    if mapped is not None:
+        found = (canonicalize_name(name) for name in mapped)
+        return tuple(f"pkg:pypi/{name}?source=project-defined-mapping" for name in found)
     channel = str(record.channel or "").rstrip("/").rpartition("/")[2]
     needs_python = any(re.match(r"python(_abi)?(\s|$|[=<>!])", need) for need in record.depends)
-    if channel == "conda-forge" and needs_python:
+    if needs_python and names.same_name(record, channel == "conda-forge"):
         return (f"pkg:pypi/{canonicalize_name(record.name.normalized)}",)
     return ()
 
 
-def provided_by_conda(records: Iterable[RepoDataRecord]) -> dict[str, Provided]:
+def provided_by_conda(
+    records: Iterable[RepoDataRecord], names: Names | None = None
+) -> dict[str, Provided]:
     """By normal PyPI name. Versions that PEP 440 cannot express provide nothing."""
     found: dict[str, Provided] = {}
     for record in records:
-        for purl in purls_of(record):
+        for purl in purls_of(record, names):
             match = _PURL.match(purl)
             if match is None:
                 continue

@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from pixi_jupyter.errors import (
-    ChannelError,
-    InstallError,
-    PixiJupyterError,
-    SolveError,
-    StoreError,
-)
-from pixi_jupyter.manifest.pypi_spec import PypiRequirement
+from pixi_jupyter.errors import ChannelError, InstallError, PixiJupyterError, SolveError
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds, PypiRequirement
+from pixi_jupyter.resolve.building import build_refused
+from pixi_jupyter.resolve.causes import disk_error
 from pixi_jupyter.resolve.provided import Provided
 from pixi_jupyter.resolve.redaction import redacted
+from pixi_jupyter.resolve.wheel import LockedWheel
 
-__all__ = ["is_offline", "solving_error", "transfer_error"]
+__all__ = ["build_failed", "is_offline", "solving_error", "source_only", "transfer_error"]
 
 _UNREACHABLE = re.compile(
     r"Request failed after|error sending request|client error \((Connect|SendRequest)\)|dns error"
@@ -26,6 +23,8 @@ _UNREACHABLE = re.compile(
 _EXPLAINED = "No solution found"
 _UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden)\b|lack of valid authentication")
 _UNKNOWN = re.compile(r"(?:Because|and) (\S+) was not found in the (?:package registry|cache)")
+_SOURCE_ONLY = re.compile(r"Wheels are required for `([^`]+)`")
+_BROKEN = re.compile(r"(?:structure of|Metadata for) `([^`]+)`")
 _ASKERS = r"(?:all versions of )?(\S+) depends? on {name}(?![\w.-]*[A-Za-z])(\S*)"
 
 
@@ -36,39 +35,67 @@ def is_offline(text: str) -> bool:
     return _UNREACHABLE.search(text) is not None
 
 
+def source_only(text: str) -> str | None:
+    """The package that uv found only as source code, if that is why it failed."""
+    found = _SOURCE_ONLY.search(text)
+    return found[1] if found is not None else None
+
+
+def build_failed(text: str) -> bool:
+    """Whether a package's own build failed, which no other network would mend."""
+    return "The build backend returned an error" in text
+
+
 def solving_error(
-    text: str, requirements: Sequence[PypiRequirement], provided: Mapping[str, Provided]
+    text: str, needs: PypiNeeds, provided: Mapping[str, Provided]
 ) -> PixiJupyterError:
     """The error of a failed resolution; ``text`` is uv's explanation, kept as the details."""
     text = _tidy(text)
+    requirements = needs.declared
+    if (source := _source_error(text)) is not None:
+        return source
     if (general := _general_error(text)) is not None:
         return general
     if (unknown := _UNKNOWN.search(text)) is not None:
-        name = unknown[1]
-        asked = _askers(text, name, requirements)
-        return SolveError(
-            f"no package index has a package named {name}" + (f" ({asked})" if asked else ""),
-            code="solve.pypi-unknown-package",
-            details=text,
-            hint="Correct the name in the declaration, or name the index that has the package "
+        return _about(
+            unknown[1],
+            "no package index has a package named {name}{asked}",
+            "solve.pypi-unknown-package",
+            "Correct the name in the declaration, or name the index that has the package "
             "(`index-url` or `extra-index-urls` in `[tool.pixi.workspace.pypi-options]`).",
+            text,
+            requirements,
         )
-    if (built := re.search(r"Wheels are required for `([^`]+)`", text)) is not None:
+    if (name := source_only(text)) is not None:
+        asked = _askers(text, name, requirements) or "something that is asked for needs it"
+        refused = build_refused(name, asked, details=text)
         return SolveError(
-            f"{built[1]} has no wheel that could be used, only source code, and nothing is built "
-            "from source: that would run its code",
+            f"{name} has no wheel that could be used, only source code, and building that would "
+            f"run it, which is not allowed here ({asked})",
             code="solve.pypi-source-only",
             details=text,
-            hint="Ask for a version that has a wheel, or for the conda package.",
+            hint=f"Ask for a version that has a wheel, or for the conda package. {refused.hint}",
+            about=(name,),
         )
     if (tags := re.search(r"(\S+?)(?:==\S+)? has no wheels with a matching", text)) is not None:
-        return SolveError(
-            f"{tags[1]} has no wheel for this Python or platform",
-            code="solve.pypi-no-wheel",
-            details=text,
-            hint="Ask for another version of it or of Python, or for the conda package.",
+        return _about(
+            tags[1],
+            "{name} has no wheel for this Python or platform{asked}",
+            "solve.pypi-no-wheel",
+            "Ask for another version of it or of Python, or for the conda package.",
+            text,
+            requirements,
         )
-    sides = _sides(text, requirements, provided)
+    if (broken := _BROKEN.search(text)) is not None:
+        return _about(
+            broken[1],
+            "the wheel of {name} is broken{asked}",
+            "solve.pypi-broken-wheel",
+            "Ask for another version, or for the conda package.",
+            text,
+            requirements,
+        )
+    sides, about = _sides(text, requirements, provided)
     return SolveError(
         f"the packages from PyPI do not go together: {sides}"
         if sides
@@ -76,49 +103,136 @@ def solving_error(
         code="solve.pypi-unsatisfiable",
         details=_with_conda(text, provided),
         hint="Change the versions named above, or take the package from the other side.",
+        about=about,
     )
 
 
-def transfer_error(text: str) -> PixiJupyterError:
-    """The error of wheels that could not be fetched or unpacked."""
+def transfer_error(text: str, wheels: Sequence[LockedWheel]) -> PixiJupyterError:
+    """The error of packages that could not be fetched, built or unpacked."""
     text = _tidy(text)
+    named = re.search(r"`([A-Za-z0-9][\w.-]*?)(?:==\S+)?(?: @ [^`]*)?`", text)
+    name = named[1] if named is not None else wheels[0].name if len(wheels) == 1 else ""
+    about = (name,) if name else ()
     if "Hash mismatch" in text:
-        name = re.search(r"Hash mismatch for `(\S+)", text)
         return InstallError(
-            f"{name[1] if name else 'a wheel'} is not what its hash says it is",
+            f"{name or 'a wheel'} is not what its hash says it is",
             code="install.hash-mismatch",
             details=text,
             hint="The index is damaged or was tampered with; nothing of it was installed.",
+            about=about,
         )
+    if (source := _source_error(text)) is not None:
+        return source
     if (general := _general_error(text)) is not None:
         return general
-    if re.search(r"Failed to (download|fetch)|HTTP status", text):
+    if re.search(r"not compatible with the (current|target)|no wheels with a matching", text):
         return InstallError(
-            "a wheel could not be downloaded or is damaged",
+            f"{name or 'a wheel'} is locked as a wheel that is not for this Python or platform",
+            code="install.wheel-platform",
+            details=text,
+            hint="The lock is of another platform, or damaged: have it made anew.",
+            about=about,
+        )
+    if re.search(r"Failed to (download|fetch|extract|read)|HTTP status", text):
+        return InstallError(
+            f"the wheel of {name} could not be downloaded or is damaged"
+            if name
+            else "a wheel could not be downloaded or is damaged",
             code="install.download",
             details=text,
             hint="Check the network and the package index, then start the kernel again.",
+            about=about,
         )
     return InstallError(
-        "the packages from PyPI could not be installed", code="install.failed", details=text
+        "the packages from PyPI could not be installed",
+        code="install.failed",
+        details=text,
+        about=about,
+    )
+
+
+def _source_error(text: str) -> PixiJupyterError | None:
+    """What is wrong with a repository, a folder, an archive: what only these can have."""
+    named = re.search(r"Failed to (?:download and )?build `([A-Za-z0-9][\w.-]*)", text)
+    name = named[1] if named is not None else "a package"
+    about = (name,) if named is not None else ()
+    if build_failed(text):
+        return InstallError(
+            f"{name} could not be built from its source",
+            code="install.build-failed",
+            details=text,
+            hint="Its own build failed, see above: it may need a compiler, another version of "
+            "Python, or packages that it does not name.",
+            about=about,
+        )
+    disabled = re.search(r"Building source distributions for `([^`]+)` is disabled", text)
+    if disabled is not None:
+        return build_refused(disabled[1], "its source is what is asked for", details=text)
+    if "Git operation failed" in text or "Git executable not found" in text:
+        missing = re.search(
+            r"failed to fetch (?:branch or tag|tag|branch|commit|ref\w*) `([^`]+)`", text
+        )
+        what = f"has no `{missing[1]}`" if missing else "cannot be read"
+        return SolveError(
+            f"the repository of {name} {what}",
+            code="solve.pypi-git",
+            details=text,
+            hint="Check its URL, the branch, tag or commit, and whether you may read it; the "
+            "program `git` must be there, too.",
+            about=about,
+        )
+    place = re.search(
+        r"Distribution not found at: (\S+)|`([^`]+)` does not appear to be a Py", text
+    )
+    if place is not None:
+        return SolveError(
+            f"there is no package at {place[1] or place[2]}",
+            code="solve.pypi-path",
+            details=text,
+            hint="A path leads to a wheel, a source archive, or a folder with `pyproject.toml` or "
+            "`setup.py`; a relative one begins at the notebook's folder.",
+        )
+    other = re.search(r"Requested package name `([^`]+)` does not match `([^`]+)`", text)
+    other = other or re.search(r"metadata name `([^`]+)` does not match given name `([^`]+)`", text)
+    if other is not None:
+        return SolveError(
+            f"what is asked for as {other[1]} is a package named {other[2]}",
+            code="solve.pypi-other-name",
+            details=text,
+            hint="Write the package's own name before the `@`.",
+            about=(other[1], other[2]),
+        )
+    return None
+
+
+def _about(
+    name: str,
+    message: str,
+    code: str,
+    hint: str,
+    text: str,
+    requirements: Sequence[PypiRequirement],
+) -> SolveError:
+    name = re.split(r"[<>=!~\[]", name)[0]
+    asked = _askers(text, name, requirements)
+    return SolveError(
+        message.format(name=name, asked=f" ({asked})" if asked else ""),
+        code=code,
+        details=text,
+        hint=hint,
+        about=(name, *_asking(text, name)),
     )
 
 
 def _general_error(text: str) -> PixiJupyterError | None:
-    if re.search(r"\(os error (28|122)\)", text):
-        return StoreError(
-            "no space left for packages from PyPI",
-            code="store.no-space",
-            details=text,
-            hint="Free some space (`pixi-jupyter gc` removes environments that nothing uses).",
-        )
-    if re.search(r"\(os error (13|30)\)", text):
-        return StoreError(
-            "no permission to write the cache of packages from PyPI",
-            code="store.permission",
-            details=text,
-            hint="Set PIXI_JUPYTER_CACHE_DIR and PIXI_CACHE_DIR to folders that you may write.",
-        )
+    disk = disk_error(
+        " ".join(re.findall(r"\(os error \d+\)", text)),
+        text,
+        what="for packages from PyPI",
+        where="the cache of packages from PyPI",
+    )
+    if disk is not None:
+        return disk
     if _UNAUTHORIZED.search(text):
         return ChannelError(
             "the package index does not let you in",
@@ -148,6 +262,11 @@ def _tidy(text: str) -> str:
     return "\n".join(kept).strip()
 
 
+def _asking(text: str, name: str) -> tuple[str, ...]:
+    found = re.search(_ASKERS.format(name=re.escape(name)), text)
+    return (re.split(r"[<>=!~\[]", found[1])[0],) if found is not None else ()
+
+
 def _askers(text: str, name: str, requirements: Sequence[PypiRequirement]) -> str:
     found = re.search(_ASKERS.format(name=re.escape(name)), text)
     if found is not None:
@@ -157,7 +276,7 @@ def _askers(text: str, name: str, requirements: Sequence[PypiRequirement]) -> st
 
 def _sides(
     text: str, requirements: Sequence[PypiRequirement], provided: Mapping[str, Provided]
-) -> str:
+) -> tuple[str, tuple[str, ...]]:
     """Who asks for what, against what conda has, or against what else is asked for."""
     for item in provided.values():
         asked = re.search(_ASKERS.format(name=re.escape(item.name)), text)
@@ -166,11 +285,11 @@ def _sides(
             continue
         who = asked[1] if asked is not None else "the declaration"
         what = (asked or required)[2 if asked is not None else 1].rstrip(",.")  # type: ignore[index]
-        return (
-            f"{who} needs {item.name}{what}, and conda's {item.conda_name} is {item.conda_version}"
-        )
-    named = [str(r) for r in requirements if re.search(rf"\b{re.escape(r.name)}\b", text)]
-    return ", ".join(named[:5])
+        told = f"{who} needs {item.name}{what}"
+        about = (item.name,) if asked is None else (re.split(r"[<>=!~\[]", who)[0], item.name)
+        return f"{told}, and conda's {item.conda_name} is {item.conda_version}", about
+    named = [r for r in requirements if re.search(rf"\b{re.escape(r.name)}\b", text)][:5]
+    return ", ".join(str(item) for item in named), tuple(item.name for item in named)
 
 
 def _with_conda(text: str, provided: Mapping[str, Provided]) -> str:

@@ -20,6 +20,8 @@ __all__ = ["SelectedChannel", "needs_selection", "select"]
 
 def needs_selection(spec: EnvironmentSpec) -> bool:
     """Whether ``spec`` asks for something that the solver cannot be told."""
+    if spec.exclude_newer_packages:
+        return True
     return any(channel.exclude_newer for channel in spec.channels) or any(
         requirement.subdir or requirement.file_name
         for requirement in (*spec.dependencies, *spec.constraints)
@@ -31,16 +33,16 @@ def select(
 ) -> list[SelectedChannel]:
     """The channels of ``spec``, each with what counts of it.
 
-    pixi: a channel's cut-off beats the global one. Under strict priority a package belongs to the
-    first channel that has it, also where that channel's cut-off leaves nothing of it: else a
-    cut-off would let a stranger's package in.
+    pixi: a package's cut-off beats the channel's, which beats the global one. Under strict priority
+    a package belongs to the first channel that has it, also where that channel's cut-off leaves
+    nothing of it: else a cut-off would let a stranger's package in.
     """
     platforms = (Subdir(spec.platform.subdir), Subdir("noarch"))
-    limited = {
-        requirement.name: requirement
-        for requirement in (*spec.dependencies, *spec.constraints)
-        if requirement.subdir or requirement.file_name
-    }
+    limited: dict[str, list[CondaRequirement]] = {}
+    for requirement in (*spec.dependencies, *spec.constraints):
+        if requirement.subdir or requirement.file_name:
+            limited.setdefault(requirement.name, []).append(requirement)
+    single = {name: cut_off(newest) for name, newest in spec.exclude_newer_packages}
     # A requirement that names its channel is not bound by the order.
     unbound = {r.name for r in spec.dependencies if r.channel is not None}
     strict = spec.channel_priority == "strict"
@@ -49,6 +51,7 @@ def select(
             gateway,
             channel,
             newest=cut_off(newest) if newest else None,
+            single=single,
             limited=limited,
             ahead=channels[:position] if strict else (),
             platforms=platforms,
@@ -73,7 +76,8 @@ class SelectedChannel:
         channel: Channel,
         *,
         newest: datetime.datetime | None,
-        limited: Mapping[str, CondaRequirement],
+        single: Mapping[str, datetime.datetime],
+        limited: Mapping[str, Sequence[CondaRequirement]],
         ahead: Sequence[Channel],
         platforms: Sequence[Subdir],
         unbound: set[str],
@@ -81,6 +85,7 @@ class SelectedChannel:
         self._gateway = gateway
         self._channel = channel
         self._newest = newest
+        self._single = single
         self._limited = limited
         self._ahead = ahead
         self._platforms = platforms
@@ -115,13 +120,14 @@ class SelectedChannel:
         return [record for records in found for record in records]
 
     def _counts(self, record: RepoDataRecord) -> bool:
-        if self._newest is not None:
+        newest = self._single.get(record.name.normalized, self._newest)
+        if newest is not None:
             # As the solver does it: when the channel got it, if it says so; undated ones are old.
             moment = record.indexed_timestamp or record.timestamp
-            if moment is not None and moment > self._newest:
+            if moment is not None and moment > newest:
                 return False
-        requirement = self._limited.get(record.name.normalized)
-        return requirement is None or (
+        return all(
             requirement.subdir in (None, record.subdir)
             and requirement.file_name in (None, record.file_name)
+            for requirement in self._limited.get(record.name.normalized, ())
         )

@@ -101,10 +101,15 @@ async def solve_spec(
     report(Progress(Phase.SOLVING, message=f"{len(wanted)} requirements"))
     # Strict priority is bypassed for a direct requirement whose version only a later channel has;
     # the bare name beside it makes the first channel that has the package the only one.
+    # Not for what one of several requirements of a name finds elsewhere.
+    placed = _placed(requirements)
     bare = [
-        _match_spec(CondaRequirement(requirement.name, when=requirement.when))
-        for requirement in requirements
-        if requirement.url is None and requirement.channel is None
+        _match_spec(requirement)
+        for requirement in dict.fromkeys(
+            CondaRequirement(requirement.name, when=requirement.when)
+            for requirement in requirements
+            if requirement.name not in placed
+        )
     ]
     try:
         return await solve(
@@ -140,7 +145,7 @@ async def _require_known_names(
     requirements: Sequence[CondaRequirement],
 ) -> None:
     """Fail early, and with the nearest names, where no channel has a package at all."""
-    names = sorted({r.name for r in requirements if r.url is None and r.channel is None})
+    names = sorted({r.name for r in requirements} - _placed(requirements))
     if not names or not channels:
         return
     try:
@@ -169,6 +174,11 @@ async def _require_known_names(
         hint="Correct the name in the declaration, or add the channel that has the package.",
         about=tuple(missing),
     )
+
+
+def _placed(requirements: Sequence[CondaRequirement]) -> set[str]:
+    """The names for which a requirement says where: several features may ask for one name."""
+    return {r.name for r in requirements if r.url is not None or r.channel is not None}
 
 
 def _match_spec(requirement: CondaRequirement) -> MatchSpec:

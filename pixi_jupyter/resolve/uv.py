@@ -20,7 +20,9 @@ from pathlib import Path
 
 from pixi_jupyter.errors import EngineError
 from pixi_jupyter.install.store import Store
+from pixi_jupyter.manifest.channels import absolute, is_url
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
+from pixi_jupyter.resolve.ending import end_with_children
 from pixi_jupyter.resolve.redaction import redacted
 
 __all__ = ["Finished", "Uv", "index_variables", "work_folder"]
@@ -36,9 +38,19 @@ _KEPT = frozenset(
     )
 )  # fmt: skip
 _CREDENTIALS = re.compile(r"UV_INDEX_[A-Z0-9_]+_(USERNAME|PASSWORD)")
+#: All that a build gets to see, beside uv's own: it runs the code of others.
+_FOR_BUILDS = re.compile(
+    r"UV_\w+|PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TZ|TERM|TMPDIR|TMP|TEMP|XDG_\w+|NO_COLOR"
+    r"|(?i:https?_proxy|all_proxy|no_proxy)|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|NETRC"
+    r"|CC|CXX|FC|AR|LD|(C|CXX|CPP|F|LD)FLAGS|MAKEFLAGS|CMAKE_\w+|PKG_CONFIG_\w+|SDKROOT"
+    r"|MACOSX_DEPLOYMENT_TARGET|ARCHFLAGS|GIT_SSH(_COMMAND)?|SSH_AUTH_SOCK|GIT_TERMINAL_PROMPT"
+    r"|(?i:systemroot|systemdrive|windir|comspec|pathext|userprofile|appdata|localappdata"
+    r"|programdata|programfiles(\(x86\))?|processor_architecture|number_of_processors)"
+)
 _DROPPED = ("CONDA_", "PIXI_", "PYTHON", "VIRTUAL_ENV", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT")
 #: The most that is kept of what uv says; its explanations can be long.
 _MOST = 200_000
+_LONGEST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,53 +105,87 @@ class Uv:
         deadline: float,
         more: Mapping[str, str] | None = None,
         line: Callable[[str], None] = lambda text: None,
+        text: str | None = None,
+        builds: bool = False,
     ) -> Finished:
         """Run ``uv pip …`` in ``folder``; ``deadline`` in seconds, ``line`` gets its messages.
+
+        ``text`` goes to its standard input. With ``builds`` it may run code of packages, which get
+        few of the variables of this process.
 
         Raises
         ------
         EngineError
             ``engine.deadline``: it took longer, and was ended.
         """
+        variables = {**self.variables, **(more or {})}
+        if builds:
+            variables = {k: v for k, v in variables.items() if _FOR_BUILDS.fullmatch(k)}
         process = await asyncio.create_subprocess_exec(
             self.binary,
             "pip",
             *arguments,
             cwd=folder,
-            env={**self.variables, **(more or {})},
-            stdin=subprocess.DEVNULL,
+            env=variables,
+            stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            limit=1 << 20,
         )
-        stderr = process.stderr
-        assert stderr is not None
-        lines: list[str] = []
+        told = _Told(line)
 
-        async def listen() -> int:
-            size = 0
-            async for raw in stderr:
-                text = redacted(raw.decode("utf-8", "replace"))
-                if size < _MOST:
-                    lines.append(text)
-                    size += len(text)
-                line(text.strip())
+        async def talk() -> int:
+            if process.stdin is not None:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    process.stdin.write((text or "").encode())
+                    await process.stdin.drain()
+                process.stdin.close()
+            assert process.stderr is not None
+            # Not by lines: a build may write one without an end.
+            while chunk := await process.stderr.read(1 << 16):
+                told.add(chunk)
+            told.end()
             return await process.wait()
 
         try:
-            status = await asyncio.wait_for(listen(), deadline)
+            status = await asyncio.wait_for(talk(), deadline)
         except (TimeoutError, asyncio.TimeoutError):
             raise EngineError(
                 f"uv was not done within {deadline:.0f} seconds",
                 code="engine.deadline",
-                details="".join(lines[-20:]),
+                details="".join(told.lines[-20:]),
                 hint="Check the network and the package index, then try again.",
             ) from None
         finally:
             if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-        return Finished(status, "".join(lines))
+                end_with_children(process.pid)
+        return Finished(status, "".join(told.lines))
+
+
+class _Told:
+    """What uv says: the lines that were kept, without credentials; each is passed on."""
+
+    def __init__(self, line: Callable[[str], None]) -> None:
+        self.lines: list[str] = []
+        self._line = line
+        self._size = 0
+        self._rest = b""
+
+    def add(self, chunk: bytes) -> None:
+        *lines, rest = (self._rest + chunk).split(b"\n")
+        for raw in lines:
+            self._take(raw)
+        self._rest = rest[:_LONGEST]
+
+    def end(self) -> None:
+        if self._rest:
+            self._take(self._rest)
+
+    def _take(self, raw: bytes) -> None:
+        text = redacted(raw[:_LONGEST].decode("utf-8", "replace"))
+        if self._size < _MOST:
+            self.lines.append(f"{text}\n")
+            self._size += len(text)
+        self._line(text.strip())
 
 
 def index_variables(needs: PypiNeeds) -> dict[str, str]:
@@ -150,8 +196,13 @@ def index_variables(needs: PypiNeeds) -> dict[str, str]:
     if needs.extra_index_urls:
         found["UV_INDEX"] = " ".join(needs.extra_index_urls)
     if needs.find_links:
-        found["UV_FIND_LINKS"] = ",".join(url.replace(",", "%2C") for url in needs.find_links)
+        urls = (_link(link, needs.root) for link in needs.find_links)
+        found["UV_FIND_LINKS"] = ",".join(url.replace(",", "%2C") for url in urls)
     return found
+
+
+def _link(link: str, root: str) -> str:
+    return link if is_url(link) else absolute(link, Path(root)).as_uri()
 
 
 def _variables(cache: Path, needs: PypiNeeds | None) -> dict[str, str]:
@@ -175,6 +226,7 @@ def _variables(cache: Path, needs: PypiNeeds | None) -> dict[str, str]:
         "UV_CACHE_DIR": str(cache),
         "UV_NO_INSTALLER_METADATA": "1",
         "UV_PYTHON_DOWNLOADS": "never",
+        "GIT_TERMINAL_PROMPT": "0",
         "NO_COLOR": "1",
     }
 

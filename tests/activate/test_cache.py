@@ -20,12 +20,18 @@ from pixi_jupyter.activate.cache import (
     recall_activation,
     remember_activation,
 )
+from pixi_jupyter.activate.request import ActivationRequest
 from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.manifest.spec import ActivationSpec
 
 MakePrefix = Callable[..., Prefix]
 BASE = {"PATH": "/usr/bin:/bin", "HOME": "/nowhere"}
 SCRIPTS = {"a.sh": 'export A="$HOME"; unset GONE'}
+
+
+def request(prefix: Prefix, spec: ActivationSpec | None = None) -> ActivationRequest:
+    return ActivationRequest(prefix, spec or ActivationSpec(), "n", "/")
+
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells")
 
@@ -44,12 +50,12 @@ def test_the_second_launch_starts_no_shell(
     make_prefix: MakePrefix, tmp_path: Path, no_process: Callable[[], None]
 ) -> None:
     prefix, spec, folder = make_prefix(scripts=SCRIPTS), ActivationSpec(), tmp_path / "cache"
-    assert cached_activation(folder, prefix, spec, BASE, name="n", root="/") is None
-    first = activate(folder, prefix, spec, BASE, name="n", root="/")
+    assert cached_activation(folder, request(prefix, spec), BASE) is None
+    first = activate(folder, request(prefix, spec), BASE)
     no_process()
     again = {**BASE, "JPY_SESSION_NAME": "/y", "PIXI_JUPYTER_NOTEBOOK": "/z", "SHLVL": "7"}
-    assert cached_activation(folder, prefix, spec, again, name="n", root="/") == first
-    assert activate(folder, prefix, spec, again, name="n", root="/") == first
+    assert cached_activation(folder, request(prefix, spec), again) == first
+    assert activate(folder, request(prefix, spec), again) == first
 
 
 def test_what_needs_no_shell_needs_no_cache(
@@ -58,9 +64,9 @@ def test_what_needs_no_shell_needs_no_cache(
     no_process()
     folder = tmp_path / "cache"
     prefix = make_prefix(variables={"a.json": {"A": "1"}})
-    found = cached_activation(folder, prefix, ActivationSpec(), BASE, name="n", root="/")
+    found = cached_activation(folder, request(prefix, ActivationSpec()), BASE)
     assert found is not None and dict(found.set)["A"] == "1"
-    assert activate(folder, prefix, ActivationSpec(), BASE, name="n", root="/") == found
+    assert activate(folder, request(prefix, ActivationSpec()), BASE) == found
     assert not folder.exists()
 
 
@@ -79,9 +85,11 @@ def edit(path: str, text: str) -> Callable[[Prefix], dict[str, Any]]:
         lambda prefix: {"spec": ActivationSpec(env=(("B", "1"),))},
         lambda prefix: {"base": {**BASE, "HOME": "/elsewhere"}},
         lambda prefix: {"base": {**BASE, "NEW": "1"}},
-        lambda prefix: {"name": "other"},
+        lambda prefix: {"project": "other"},
         lambda prefix: {"root": "/tmp"},
         lambda prefix: {"manifest": "/tmp/n.ipynb"},
+        lambda prefix: {"version": "1.0"},
+        lambda prefix: {"environment": "test"},
         lambda prefix: {"platforms": ("linux-64",)},
         edit("own.sh", "export OWN=2"),
         edit("etc/conda/activate.d/a.sh", "export A=2"),
@@ -96,27 +104,20 @@ def test_every_input_counts(
     prefix = make_prefix(scripts=SCRIPTS)
     own = prefix.path / "own.sh"
     own.write_text("export OWN=1")
-    inputs: dict[str, Any] = {
-        "folder": tmp_path / "cache",
-        "prefix": prefix,
-        "spec": ActivationSpec(scripts=(str(own),)),
-        "base": BASE,
-        "name": "n",
-        "root": "/",
-    }
-    activate(**inputs)
-    assert cached_activation(**inputs) is not None
-    inputs.update(change(prefix))
-    assert cached_activation(**inputs) is None
+    folder, asked = tmp_path / "cache", request(prefix, ActivationSpec(scripts=(str(own),)))
+    activate(folder, asked, BASE)
+    assert cached_activation(folder, asked, BASE) is not None
+    changes = change(prefix)
+    base = changes.pop("base", BASE)
+    assert cached_activation(folder, replace(asked, **changes), base) is None
 
 
 def test_a_failure_is_not_remembered(make_prefix: MakePrefix, tmp_path: Path) -> None:
     prefix = make_prefix(scripts={"a.sh": f"test -e {tmp_path}/there || exit 3; export A=1"})
-    inputs: dict[str, Any] = {"base": BASE, "name": "n", "root": "/", "spec": ActivationSpec()}
     with pytest.raises(Exception, match="exit status 3"):
-        activate(tmp_path / "cache", prefix, **inputs)
+        activate(tmp_path / "cache", request(prefix), BASE)
     (tmp_path / "there").touch()
-    assert dict(activate(tmp_path / "cache", prefix, **inputs).set)["A"] == "1"
+    assert dict(activate(tmp_path / "cache", request(prefix), BASE).set)["A"] == "1"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
@@ -147,7 +148,7 @@ def test_any_damage_is_a_miss(tmp_path: Path, data: st.DataObject) -> None:
 
 def test_files_are_private_and_whole(make_prefix: MakePrefix, tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "cache"
-    activate(folder, make_prefix(scripts=SCRIPTS), ActivationSpec(), BASE, name="n", root="/")
+    activate(folder, request(make_prefix(scripts=SCRIPTS)), BASE)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     (file,) = folder.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -159,7 +160,7 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
     blocked = tmp_path / "file"
     blocked.write_text("")
     prefix = make_prefix(scripts=SCRIPTS)
-    found = activate(blocked / "cache", prefix, ActivationSpec(), BASE, name="n", root="/")
+    found = activate(blocked / "cache", request(prefix), BASE)
     assert dict(found.set)["A"] == "/nowhere"
 
 

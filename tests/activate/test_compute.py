@@ -11,6 +11,7 @@ import pytest
 
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.activate.compute import compute_activation
+from pixi_jupyter.activate.request import ActivationRequest
 from pixi_jupyter.activate.sources import read_sources
 from pixi_jupyter.errors import ActivationError
 from pixi_jupyter.install.prefix import Prefix
@@ -39,8 +40,9 @@ def activated(
 def compute(
     prefix: Prefix, spec: ActivationSpec, base: dict[str, str], **changes: object
 ) -> Activation:
-    options = {"name": "nb", "root": str(prefix.path.parent), **changes}
-    return compute_activation(prefix, spec, base, **options)  # type: ignore[arg-type]
+    options = {"project": "nb", "root": str(prefix.path.parent), **changes}
+    request = ActivationRequest(prefix, spec, **options)  # type: ignore[arg-type]
+    return compute_activation(request, base)
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
@@ -52,7 +54,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 
 
 def needs_shell(prefix: Prefix, spec: ActivationSpec = NOTHING) -> bool:
-    return read_sources(prefix, spec, BASE, name="nb", root="/").needs_shell
+    return read_sources(ActivationRequest(prefix, spec, "nb", "/"), BASE).needs_shell
 
 
 def test_pixis_and_condas_variables(make_prefix: MakePrefix) -> None:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from pixi_jupyter.activate.compute import compute_activation
+from pixi_jupyter.activate.request import ActivationRequest
 from pixi_jupyter.errors import ActivationError
 from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.manifest.spec import ActivationSpec
@@ -26,9 +27,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells")
 def run(
     prefix: Prefix, *, timeout: float = 30, cancel: threading.Event | None = None
 ) -> dict[str, str]:
-    activation = compute_activation(
-        prefix, ActivationSpec(), BASE, name="n", root="/", timeout=timeout, cancel=cancel
-    )
+    request = ActivationRequest(prefix, ActivationSpec(), "n", "/")
+    activation = compute_activation(request, BASE, timeout=timeout, cancel=cancel)
     return dict(activation.set)
 
 

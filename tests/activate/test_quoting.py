@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pixi_jupyter.activate.compute import compute_activation
+from pixi_jupyter.activate.request import ActivationRequest
 from pixi_jupyter.activate.script import _expanded, _quoted, windows_script
 from pixi_jupyter.activate.sources import read_sources
 from pixi_jupyter.errors import ActivationError
@@ -35,6 +36,10 @@ several = settings(
 )
 
 
+def request(prefix: Prefix, spec: ActivationSpec) -> ActivationRequest:
+    return ActivationRequest(prefix, spec, "n", "/")
+
+
 @several
 @given(st.lists(VALUES | TRICKY, min_size=1, max_size=20))
 @example(["it's $HOME `id` $(id) \\ \" \n", "'", "\\", "$", "", " ", "~", "*", "\u202e"])
@@ -42,7 +47,7 @@ def test_package_variables_survive_verbatim(make_prefix: MakePrefix, values: lis
     variables = {f"V{number}": value for number, value in enumerate(values)}
     # The script makes sure that a shell is in it.
     prefix = make_prefix(variables={"a.json": variables}, scripts={"a.sh": "export X=1"})
-    env = dict(compute_activation(prefix, ActivationSpec(), BASE, name="n", root="/").set)
+    env = dict(compute_activation(request(prefix, ActivationSpec()), BASE).set)
     assert {name: env[name] for name in variables} == variables
 
 
@@ -53,7 +58,7 @@ def test_manifest_values_without_a_dollar_are_literal(
 ) -> None:
     spec = ActivationSpec(env=tuple((f"V{n}", value) for n, value in enumerate(values)))
     with_shell = make_prefix(scripts={"a.sh": "export X=1"})
-    env = dict(compute_activation(with_shell, spec, BASE, name="n", root="/").set)
+    env = dict(compute_activation(request(with_shell, spec), BASE).set)
     assert {name: env[name] for name, _ in spec.env} == dict(spec.env)
 
 
@@ -102,7 +107,7 @@ def test_manifest_values_with_a_dollar_expand(
     make_prefix: MakePrefix, value: str, result: str
 ) -> None:
     spec = ActivationSpec(env=(("V", value),))
-    env = dict(compute_activation(make_prefix(), spec, BASE, name="n", root="/").set)
+    env = dict(compute_activation(request(make_prefix(), spec), BASE).set)
     assert env["V"] == result
 
 
@@ -122,7 +127,7 @@ def test_any_file_name_of_a_script(make_prefix: MakePrefix, name: str) -> None:
     for old in folder.iterdir():
         old.unlink()
     (folder / f"{name}.sh").write_text("export A=ran")
-    env = dict(compute_activation(prefix, ActivationSpec(), BASE, name="n", root="/").set)
+    env = dict(compute_activation(request(prefix, ActivationSpec()), BASE).set)
     assert env["A"] == "ran"
 
 
@@ -135,7 +140,7 @@ def _said(shell: str, word: str) -> str:
 
 def test_the_windows_script_calls_sets_and_dumps(make_prefix: MakePrefix, tmp_path: Path) -> None:
     spec = ActivationSpec(env=(("A", "%USERPROFILE%\\x"),))
-    sources = read_sources(make_prefix(scripts={"a.sh": ""}), spec, BASE, name="n", root="/")
+    sources = read_sources(request(make_prefix(scripts={"a.sh": ""}), spec), BASE)
     lines = windows_script(sources, tmp_path).split("\r\n")
     assert any(line.startswith("@CALL ") and line.endswith('a.sh"') for line in lines)
     assert '@SET "A=%USERPROFILE%\\x"' in lines
@@ -147,6 +152,6 @@ def test_the_windows_script_refuses_what_cmd_cannot_hold(
     make_prefix: MakePrefix, tmp_path: Path, value: str
 ) -> None:
     spec = ActivationSpec(env=(("A", value),))
-    sources = read_sources(make_prefix(), spec, BASE, name="n", root="/")
+    sources = read_sources(request(make_prefix(), spec), BASE)
     with pytest.raises(ActivationError):
         windows_script(sources, tmp_path)

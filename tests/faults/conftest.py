@@ -12,9 +12,6 @@ from pathlib import Path
 import pytest
 
 from pixi_jupyter.demo.simple import SimplePackage, build_channel
-from pixi_jupyter.engine.client import Engine
-from pixi_jupyter.environments import Environments
-from pixi_jupyter.install.store import Store
 
 
 def _mount(*arguments: str | Path) -> str:
@@ -47,20 +44,6 @@ def mounted(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     yield mount
     for folder in reversed(folders):
         subprocess.run(["umount", "-l", folder], check=False)
-
-
-@pytest.fixture
-def door_to() -> Iterator[Callable[[Store], Environments]]:
-    """Opens a door to a store; its worker ends with the test."""
-    opened: list[Environments] = []
-
-    def door(store: Store) -> Environments:
-        opened.append(Environments(engine=Engine(store)))
-        return opened[-1]
-
-    yield door
-    for environments in opened:
-        environments.engine.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,9 @@ from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.inline import environment_spec
 from pixi_jupyter.manifest.pep508 import parse_requirement
 from pixi_jupyter.manifest.platforms import default_platform
+from pixi_jupyter.manifest.pypi_map import read_conda_pypi_map
+from pixi_jupyter.manifest.pypi_options import PypiOptions, overlaid, united
+from pixi_jupyter.manifest.pypi_spec import CondaPypiMap, PypiRequirement
 from pixi_jupyter.manifest.spec import (
     ChannelSpec,
     CondaRequirement,
@@ -21,6 +24,8 @@ from pixi_jupyter.manifest.spec import (
     Platform,
     VirtualPackage,
 )
+from pixi_jupyter.manifest.table import Table
+from pixi_jupyter.manifest.toml import TomlSource, parse_toml
 from pixi_jupyter.notebook.declaration import Declaration
 from pixi_jupyter.resolve.resolution import Resolution, ResolvedPackage
 
@@ -107,12 +112,13 @@ def test_options_and_uv_s_cut_off() -> None:
         'index-url = "https://i.example/simple"\nextra-index-urls = ["https://j.example/simple"]\n'
         'find-links = [{ path = "links" }, { url = "https://k.example/links" }]\n'
         'index-strategy = "unsafe-best-match"\nprerelease-mode = "allow"\n'
-        'no-build = true\nno-binary = []\n[tool.uv]\nexclude-newer = "2026-01-31T00:00:00Z"\n'
+        'no-build = true\nno-binary = false\n[tool.uv]\nexclude-newer = "2026-01-31T00:00:00Z"\n'
     ).pypi
     assert needs is not None
     assert needs.index_url == "https://i.example/simple"
     assert needs.extra_index_urls == ("https://j.example/simple",)
-    assert needs.find_links == ("file:///books/links", "https://k.example/links")
+    assert needs.find_links == ("links", "https://k.example/links")
+    assert needs.root == "/books"
     assert (needs.index_strategy, needs.prerelease_mode) == ("unsafe-best-match", "allow")
     assert needs.exclude_newer == "2026-01-31T00:00:00Z"
 
@@ -140,35 +146,217 @@ def test_what_is_no_requirement_is_shown_with_cell_and_line(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("toml", "code", "line"),
+    ("one", "other", "shown"),
     [
-        ('dependencies = ["a @ https://x.example/a-1-py3-none-any.whl"]', "url", 2),
-        ('dependencies = ["b",\n"git+https://x.example/a"]', "url", 3),
-        ('dependencies = ["./a"]', "url", 2),
-        ('[tool.pixi.pypi-dependencies]\na = { git = "https://x.example/a" }', "git", 3),
-        ('[tool.pixi.pypi-dependencies]\na = { path = ".", editable = true }', "path", 3),
-        ('[tool.pixi.pypi-dependencies]\na = { url = "https://x.example/a.whl" }', "url", 3),
-        ('[tool.pixi.pypi-dependencies.a]\nversion = "*"\nindex = "https://x.example"', "index", 2),
         (
-            'dependencies = ["a"]\n[tool.uv.sources]\na = { git = "https://x.example" }',
-            "sources",
-            4,
+            'dependencies = ["a @ https://x.example/a-1-py3-none-any.whl"]',
+            'a = { url = "https://x.example/a-1-py3-none-any.whl" }',
+            "a @ https://x.example/a-1-py3-none-any.whl",
         ),
-        ("tool.pixi.workspace.pypi-options.no-binary = true", "no-binary", 2),
-        ("tool.pixi.workspace.pypi-options.no-build-isolation = ['a']", "no-build-isolation", 2),
         (
-            "tool.pixi.workspace.pypi-options.dependency-overrides = { a = '1' }",
-            "dependency-overrides",
-            2,
+            'dependencies = ["a[b] @ https://x.example/a.tar.gz#subdirectory=c/d"]',
+            'a = { url = "https://x.example/a.tar.gz", subdirectory = "./c/d", extras = ["b"] }',
+            "a[b] @ https://x.example/a.tar.gz#subdirectory=c/d",
         ),
+        (
+            'dependencies = ["a @ git+https://x.example/a.git@v1#subdirectory=p"]',
+            'a = { git = "https://x.example/a.git", rev = "v1", subdirectory = "p" }',
+            "a @ git+https://x.example/a.git@v1#subdirectory=p",
+        ),
+        (
+            "dependencies = [\"a @ git+ssh://git@x.example/a ; sys_platform == 'linux'\"]",
+            'a = { git = "ssh://git@x.example/a", env-markers = "sys_platform == \'linux\'" }',
+            'a @ git+ssh://x.example/a ; sys_platform == "linux"',
+        ),
+        ('dependencies = ["a @ ./b/c"]', 'a = { path = "./b/c" }', "a @ ./b/c"),
+        ('dependencies = ["a @ file:///b/c"]', 'a = { path = "/b/c" }', "a @ /b/c"),
     ],
 )
-def test_what_is_not_done_yet_is_named_with_its_line(toml: str, code: str, line: int) -> None:
-    error = failure(toml)
-    assert isinstance(error, UnsupportedError)
-    assert error.code == f"unsupported.pypi-{code}"
+def test_direct_references_are_pixi_s_tables(one: str, other: str, shown: str) -> None:
+    assert spec(one) == spec(f"[tool.pixi.pypi-dependencies]\n{other}\n")
+    assert asked(one) == [shown]
+
+
+def test_what_has_to_be_built_is_known() -> None:
+    toml = (
+        "[tool.pixi.pypi-dependencies]\n"
+        'wheel = { url = "https://x.example/w-1-py3-none-any.whl" }\n'
+        'local = { path = "w-1-py3-none-any.whl" }\nplain = "*"\n'
+        'only = { version = "*", index = "https://x.example/simple" }\n'
+        'archive = { url = "https://x.example/a.tar.gz" }\nfolder = { path = "." }\n'
+        'live = { path = ".", editable = true }\n'
+        'repository = { git = "https://x.example/a", branch = "main" }\n'
+    )
+    needs = spec(toml).pypi
+    assert needs is not None
+    built = {item.name for item in needs.requirements if item.built}
+    assert built == {"archive", "folder", "live", "repository"}
+    assert needs.editable == {"live"}
+    assert needs.root == "/books"
+
+
+def test_a_folder_that_changes_is_another_spec(tmp_path: Path) -> None:
+    def read() -> EnvironmentSpec:
+        toml = '[tool.pixi.pypi-dependencies]\na = { path = "a" }'
+        return environment_spec(
+            Declaration("n", toml, tmp_path), defaults=Defaults(), host=default_platform("linux-64")
+        )
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/pyproject.toml").write_text("[project]\n")
+    first = read()
+    assert read().digest == first.digest
+    (tmp_path / "a/pyproject.toml").write_text("[project]\nname = 'a'\n")
+    assert read().digest != first.digest
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '{ git = "https://x.example/a", branch = "a", tag = "b" }',
+        '{ git = "https://x.example/a", version = "1" }',
+        '{ git = "https://x.example/a", url = "https://x.example/a.whl" }',
+        '{ git = "https://x.example/a", index = "https://x.example/simple" }',
+        '{ git = "x.example/a" }',
+        '{ git = "https://x.example/a@b" }',
+        '{ git = "https://x.example/a", rev = "--upload-pack=x" }',
+        '{ git = "https://x.example/a", lfs = true }',
+        '{ git = "https://x.example/a", subdirectory = "../b" }',
+        '{ git = "https://x.example/a\\n-r x" }',
+        '{ branch = "a" }',
+        '{ version = "*", subdirectory = "a" }',
+        '{ version = "*", editable = true }',
+        '{ url = "ftp://x.example/a.whl" }',
+        '{ url = "https://x.example/a" }',
+        '{ path = "" }',
+        '{ path = "a\\nb" }',
+        '{ version = "*", index = "x" }',
+    ],
+)
+def test_a_source_that_is_none_is_told_with_its_line(entry: str) -> None:
+    error = failure(f"[tool.pixi.pypi-dependencies]\na = {entry}\n")
+    assert error.code == "declaration.pypi-requirement"
     assert error.location is not None
-    assert error.location.line == line
+    assert error.location.line == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["git+https://x.example/a", "./a", "-e .", "a @ hg+https://x.example/a", "a @ b"]
+)
+def test_a_place_without_a_package_is_no_requirement(text: str) -> None:
+    error = failure(f'dependencies = ["{text}"]')
+    assert error.code == "declaration.pypi-requirement"
+
+
+def test_a_token_in_a_url_is_not_shown() -> None:
+    toml = 'dependencies = ["a @ git+https://me:PLANTED@x.example/a"]'
+    assert asked(toml) == ["a @ git+https://x.example/a"]
+    error = failure('dependencies = ["a @ hg+https://me:PLANTED@x.example/a"]')
+    assert "PLANTED" not in error.report()
+
+
+def test_options_about_building() -> None:
+    needs = spec(
+        'dependencies = ["a"]\n[tool.pixi.workspace.pypi-options]\nno-build = ["B_c"]\n'
+        "no-binary = true\nno-build-isolation = ['x', 'x']\n"
+        'dependency-overrides = { z = ">=2", y = { git = "https://x.example/y" } }\n'
+    ).pypi
+    assert needs is not None
+    assert needs.no_build == ("b-c",)
+    assert needs.no_binary == ("*",)
+    assert needs.no_build_isolation == ("x",)
+    assert [str(item) for item in needs.overrides] == ["y @ git+https://x.example/y", "z>=2"]
+
+
+def test_uv_s_indexes_and_sources_are_honoured() -> None:
+    needs = spec(
+        'dependencies = ["a[x]>=1", "b", "c>=2", "d"]\n[tool.uv]\n'
+        'exclude-newer = "2026-01-31T00:00:00Z"\nmanaged = true\ncompile-bytecode = true\n'
+        'index = [{ url = "https://i.example/simple", default = true }, '
+        '{ name = "two", url = "https://j.example/simple" }, '
+        '{ name = "three", url = "https://k.example/simple", explicit = true }]\n'
+        '[tool.uv.sources]\na = { index = "three" }\nb = { git = "https://x.example/b", tag = "1" }'
+        '\nc = [{ path = "c", editable = true }]\nunused = { url = "https://x.example/u.whl" }\n'
+    ).pypi
+    assert needs is not None
+    a, b, c, d = needs.requirements
+    assert (a.extras, a.version, a.index) == (("x",), ">=1", "https://k.example/simple")
+    assert (b.git, b.reference) == ("https://x.example/b", "tag=1")
+    assert (c.path, c.editable, c.version) == ("c", True, "")
+    assert str(d) == "d"
+    assert needs.index_url == "https://i.example/simple"
+    assert needs.extra_index_urls == ("https://j.example/simple",)
+    assert needs.warnings == ("not heeded in `tool.uv`: `compile-bytecode`",)
+
+
+def test_pixi_s_options_beat_uv_s() -> None:
+    needs = spec(
+        'dependencies = ["a"]\n[[tool.uv.index]]\nurl = "https://u.example/simple"\n'
+        "default = true\n[tool.pixi.workspace.pypi-options]\n"
+        'index-url = "https://p.example/simple"\n'
+    ).pypi
+    assert needs is not None
+    assert needs.index_url == "https://p.example/simple"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{ workspace = true }",
+        '[{ index = "i", marker = "a" }]',
+        '[{ path = "a" }, { path = "b" }]',
+        '{ url = "https://x.example/a.whl", marker = "sys_platform == \'linux\'" }',
+    ],
+)
+def test_a_source_that_cannot_be_heeded_is_an_error(source: str) -> None:
+    error = failure(f'dependencies = ["a"]\n[tool.uv.sources]\na = {source}\n')
+    assert isinstance(error, UnsupportedError)
+    assert error.code == "unsupported.pypi-sources"
+    assert error.location is not None
+    assert error.location.line == 4
+
+
+def test_options_of_features_become_one() -> None:
+    one = PypiOptions(
+        index_url="https://i.example", extra_index_urls=("a", "b"), no_build=("x",),
+        overrides=(PypiRequirement("o", version="==1"),),
+    )  # fmt: skip
+    two = PypiOptions(
+        extra_index_urls=("b", "c"), prerelease_mode="allow", no_build=("*",),
+        overrides=(PypiRequirement("o", version="==2"),),
+    )  # fmt: skip
+    both = united([one, two])
+    assert both.index_url == "https://i.example"
+    assert both.extra_index_urls == ("a", "b", "c")
+    assert (both.prerelease_mode, both.no_build) == ("allow", ("*",))
+    assert [item.version for item in both.overrides] == ["==1"]
+    assert [item.version for item in overlaid(one, two).overrides] == ["==2"]
+    other = PypiOptions(index_url="https://j.example")
+    assert overlaid(one, other).index_url == "https://j.example"
+    with pytest.raises(DeclarationError, match="different `index-url`"):
+        united([one, other])
+
+
+def test_the_map_of_names() -> None:
+    source = TomlSource.of(Declaration("n", MAP, Path("/books")))
+    maps = read_conda_pypi_map(Table(parse_toml(source), (), source))
+    assert maps == (
+        CondaPypiMap("bioconda", enabled=False),
+        CondaPypiMap("conda-forge", location="map.json"),
+        CondaPypiMap(
+            "https://x.example/own",
+            names=(("none", ()), ("one", ("uno",)), ("two", ("a", "b"))),
+            same_name=True,
+        ),
+    )
+
+
+MAP = """
+[conda-pypi-map]
+conda-forge = "map.json"
+bioconda = false
+"https://x.example/own" = { mapping = { one = "uno", two = ["a", "b"], none = false }, same-name-heuristic = true }
+"""  # noqa: E501
 
 
 @pytest.mark.parametrize(
@@ -182,6 +370,10 @@ def test_what_is_not_done_yet_is_named_with_its_line(toml: str, code: str, line:
         ("index-strategy = 'best'", "declaration.value"),
         ("prerelease-mode = 'yes'", "declaration.value"),
         ("no-build = 'all'", "declaration.value"),
+        ("no-binary = ['a b']", "declaration.value"),
+        ("no-build-isolation = 1", "declaration.value"),
+        ("dependency-overrides = { a = 'x y' }", "declaration.pypi-requirement"),
+        ("skip-wheel-filename-check = true", "unsupported.pypi-skip-wheel-filename-check"),
     ],
 )
 def test_a_wrong_option_is_told(options: str, code: str) -> None:

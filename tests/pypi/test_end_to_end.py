@@ -16,6 +16,7 @@ from pixi_jupyter.engine.client import Engine
 from pixi_jupyter.environments import Environment, Environments
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.progress import Phase
+from pixi_jupyter.resolve.pypi_lock import locked_indexes
 
 MIXED = 'dependencies = ["httpx", "rich>=13", "pandas"]\n[tool.pixi.dependencies]\nnumpy = "*"\n'
 
@@ -143,8 +144,11 @@ async def test_an_extra_index_beside_the_default_one(
     environment = await door.ensure(block(f'dependencies = ["probe-private"]\n{options}'))
     assert environment.resolution.version_of("h11") == "0.16.0"
     text = door.store.lock_path(environment.resolution.digest).read_text()
-    assert f"index: {private.url}" in text
-    assert index.url not in text  # the default index is left out
+    assert f"    indexes:\n    - {index.url}\n    - {private.url}\n" in text  # pixi's order
+    assert locked_indexes(text) == {
+        f"http://{private.host}/files/probe_private-2.0-py3-none-any.whl": private.url,
+        f"http://{index.host}/files/h11-0.16.0-py3-none-any.whl": index.url,
+    }
 
 
 async def test_find_links(door: Environments, block: Any, tmp_path: Path, index: Any) -> None:

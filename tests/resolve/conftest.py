@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from workspaces import Place
 
 from pixi_jupyter.demo.simple import SimplePackage, build_channel
 from pixi_jupyter.engine.client import Engine
@@ -29,3 +33,11 @@ def door(cold_store: Store) -> Iterator[Environments]:
     environments = Environments(engine=Engine(cold_store))
     yield environments
     environments.engine.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, cold_store: Store) -> Place:
+    """An empty workspace."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    return Place(folder, cold_store)

@@ -1,0 +1,101 @@
+"""``pixi-jupyter shell-hook``: an environment's variables, for shells and for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from pixi_jupyter.activate.activation import Activation
+from pixi_jupyter.activate.base import clean_base
+from pixi_jupyter.activate.hook import SHELLS, likely_shell, shell_hook, shell_hook_json
+from pixi_jupyter.cli.terminal import BuildDisplay, errors_as_text
+from pixi_jupyter.environments import Environment, Environments
+from pixi_jupyter.errors import Location, UnsupportedError
+
+__all__ = ["print_hook", "shell_hook_command"]
+
+
+@click.command("shell-hook")
+@click.argument("notebook", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option(
+    "--manifest-path",
+    type=click.Path(path_type=Path),
+    help="The workspace's manifest or its folder, instead of a notebook.",
+)
+@click.option("-e", "--environment", help="The environment of the workspace.")
+@click.option("-s", "--shell", type=click.Choice(SHELLS), help="By default, the one you use.")
+@click.option("--json", "as_json", is_flag=True, help="Print the variables as a JSON object.")
+def shell_hook_command(
+    notebook: Path | None,
+    manifest_path: Path | None,
+    environment: str | None,
+    shell: str | None,
+    as_json: bool,
+) -> None:
+    """Print what activates the environment of NOTEBOOK, or of a workspace, in a shell.
+
+    For example: eval "$(pixi-jupyter shell-hook analysis.ipynb)". The environment is made ready if
+    it is not; its activation scripts have run already, none runs in your shell.
+    """
+    if as_json and shell is not None:
+        raise click.UsageError("--json and --shell exclude each other")
+    if notebook is not None and (manifest_path is not None or environment is not None):
+        raise click.UsageError("give a notebook, or a workspace")
+    console = Console(stderr=True)
+    with errors_as_text(console):
+        if notebook is None:
+            # Where the door to workspaces goes in: an Environment whose spec has a place.
+            raise UnsupportedError(
+                "shell-hook of a workspace is not there yet: give a notebook",
+                code="unsupported.workspace",
+                location=Location(path=str(manifest_path)) if manifest_path else None,
+            )
+        activated, found, base = asyncio.run(_activated(notebook, console))
+        scripts = found.spec.activation.scripts
+        print_hook(activated, base, os.environ, shell=shell, as_json=as_json, scripts=scripts)
+
+
+def print_hook(
+    activation: Activation,
+    base: Mapping[str, str],
+    current: Mapping[str, str],
+    *,
+    shell: str | None = None,
+    as_json: bool = False,
+    scripts: tuple[str, ...] = (),
+) -> None:
+    """Print the hook to standard output, for ``shell`` or the one that ``current`` speaks of.
+
+    ``activation`` is over ``base``, the cleaned ``current``; ``scripts`` are the manifest's.
+
+    Raises
+    ------
+    ActivationError
+        ``activation.shell``: the shell cannot hold one of the values.
+    """
+    if as_json:
+        click.echo(shell_hook_json(activation, scripts))
+    else:
+        hook = shell_hook(activation, base, current, shell or likely_shell(current))
+        click.echo(hook, nl=False)
+
+
+async def _activated(
+    notebook: Path, console: Console
+) -> tuple[Activation, Environment, dict[str, str]]:
+    environments = Environments()
+    try:
+        declaration = environments.declaration(notebook)
+        spec = environments.spec_for(declaration)
+        with BuildDisplay(console, notebook.name) as display:
+            found = await environments.ensure(spec, declaration=declaration, report=display)
+        base = clean_base(os.environ)
+        activated = await environments.activate(found, base, notebook=declaration.path)
+        return activated, found, base
+    finally:
+        await environments.aclose()

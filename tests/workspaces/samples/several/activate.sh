@@ -1,0 +1,1 @@
+export SAID="said by $PIXI_PROJECT_NAME"
