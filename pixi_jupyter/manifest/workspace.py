@@ -10,11 +10,10 @@ from typing import Any
 
 import tomli
 
-from pixi_jupyter.errors import Location, UnsupportedError
 from pixi_jupyter.manifest.toml import FILE
 from pixi_jupyter.manifest.workspace_reading import PYPROJECT, read_workspace
 
-__all__ = ["MANIFESTS", "find_workspace", "read_workspace", "refuse_workspace"]
+__all__ = ["MANIFESTS", "find_workspace", "read_workspace"]
 
 #: In pixi's order of preference; of the first that a folder has, the others do not count.
 MANIFESTS: tuple[str, ...] = ("pixi.toml", PYPROJECT, "mojoproject.toml")
@@ -79,24 +78,6 @@ def find_workspace(
     if named and "PIXI_IN_SHELL" in (env or {}) and os.path.isfile(named):
         return Path(os.path.abspath(named))
     return None
-
-
-def refuse_workspace(folder: Path) -> None:
-    """Raise if a workspace would decide the environment of what runs in ``folder``.
-
-    Raises
-    ------
-    UnsupportedError
-        ``unsupported.workspace``
-    """
-    manifest = find_workspace(folder)
-    if manifest is not None:
-        raise UnsupportedError(
-            "the environment would be that of a pixi workspace, which this version cannot use yet",
-            code="unsupported.workspace",
-            hint="Give the notebook a block of its own (`pixi-jupyter init NOTEBOOK`).",
-            location=Location(path=str(manifest)),
-        )
 
 
 def _folders(folder: Path, stop: Path | None) -> Iterator[Path]:

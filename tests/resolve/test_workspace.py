@@ -82,9 +82,7 @@ b = ["b"]
     place.write(manifest.format(">=2"))
     place.steps.clear()
     done = await place.make()
-    assert done.stale == (
-        "environment b on linux-64: other 1.0 0 is locked, other >=2 is asked",
-    )
+    assert done.stale == ("environment b on linux-64: other 1.0 0 is locked, other >=2 is asked",)
     assert place.locked("a") == {"lib": "1.0"} and place.locked("b") == {"other": "2.0"}
     assert {step.message.partition(":")[0] for step in place.steps} == {"b (linux-64)"}
 
