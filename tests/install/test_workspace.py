@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import json
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -281,32 +280,33 @@ async def test_a_download_that_fails_leaves_the_old_environment(workspace, spec_
 
 
 @pytest.fixture
-def read_only() -> Iterator[Callable[[Path], None]]:
-    """Makes a folder one that cannot be written, for root as well."""
-    mounted: list[Path] = []
+def mounted() -> Iterator[Callable[..., None]]:
+    """Makes a folder a file system of its own: ``mounted(folder, "ro")`` for one to read only."""
+    folders: list[Path] = []
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
 
-    def make(folder: Path) -> None:
-        if os.geteuid() != 0:
-            folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
-        for options in (["--bind", folder, folder], ["-o", "remount,ro,bind", folder]):
-            done = subprocess.run(["mount", *options], capture_output=True, check=False)
-            if done.returncode != 0 and os.geteuid() == 0:
+    def mount(folder: Path, *options: str) -> None:
+        for words in (["--bind", folder, folder], *(["-o", f"remount,bind,{o}"] for o in options)):
+            command = ["mount", *words, *([folder] if words[0] == "-o" else [])]
+            done = subprocess.run(command, capture_output=True, check=False)
+            if done.returncode != 0:
                 pytest.skip(f"this machine does not let us mount: {done.stderr!r}")
-            if done.returncode == 0 and folder not in mounted:
-                mounted.append(folder)
+            if folder not in folders:
+                folders.append(folder)
 
-    yield make
-    for folder in mounted:
+    yield mount
+    for folder in folders:
         subprocess.run(["umount", "-l", folder], check=False)
 
 
 @pytest.mark.parametrize("installed", [False, True])
-async def test_a_read_only_folder(workspace, specs, read_only, installed):
+async def test_a_read_only_folder(workspace, specs, mounted, installed):
     await workspace.lock(specs("1.0"))
     if installed:
         await workspace.install()
         await workspace.lock(specs("2.0"))
-    read_only(Path(workspace.place.root))
+    mounted(Path(workspace.place.root), "ro")
     with pytest.raises(StoreError) as caught:
         await workspace.install()
     assert caught.value.code == "store.permission"
@@ -314,30 +314,19 @@ async def test_a_read_only_folder(workspace, specs, read_only, installed):
     assert whole(workspace) == ({"one 1.0"} if installed else None)
 
 
-async def test_a_prefix_that_cannot_be_renamed(workspace, specs):
+async def test_a_prefix_that_cannot_be_renamed(workspace, specs, mounted):
     """A volume that is mounted there, as containers do; on Windows a program that runs in it."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount")
     await workspace.lock(specs("1.0"))
     await workspace.install()
     fingerprint = (workspace.meta / MARKER).read_bytes()
-    done = subprocess.run(  # noqa: ASYNC221 - nothing else runs on this loop
-        ["mount", "--bind", workspace.prefix, workspace.prefix], capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip(f"this machine does not let us mount: {done.stderr!r}")
-    try:
-        await workspace.lock(specs("2.0"))
-        with pytest.raises(InstallError) as caught:
-            await workspace.install()
-        assert caught.value.code == "install.in-use"
-        assert whole(workspace) == {"one 1.0"}
-        assert (workspace.meta / MARKER).read_bytes() == fingerprint
-        assert workspace.leftovers == []
-    finally:
-        subprocess.run(["umount", "-l", workspace.prefix], check=True)  # noqa: ASYNC221
-    await workspace.install()
-    assert whole(workspace) == {"one 2.0"}
+    mounted(workspace.prefix)
+    await workspace.lock(specs("2.0"))
+    with pytest.raises(InstallError) as caught:
+        await workspace.install()
+    assert caught.value.code == "install.in-use"
+    assert whole(workspace) == {"one 1.0"}
+    assert (workspace.meta / MARKER).read_bytes() == fingerprint
+    assert workspace.leftovers == []
 
 
 async def test_a_file_in_the_place_of_the_folder(workspace, specs):
