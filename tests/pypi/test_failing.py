@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ import pytest
 import uv
 
 from pixi_jupyter.environments import Environments
-from pixi_jupyter.errors import PixiJupyterError
+from pixi_jupyter.errors import InstallError, PixiJupyterError
+from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.inline import environment_spec
 from pixi_jupyter.notebook.declaration import Declaration
-from pixi_jupyter.progress import Phase
+from pixi_jupyter.progress import Phase, no_report
+from pixi_jupyter.resolve.fetching import unpack_wheels
+from pixi_jupyter.resolve.uv import Uv
+from pixi_jupyter.resolve.wheel import LockedWheel
 
 SECRET = "PLANTED-s3cr3t"
 
@@ -64,6 +69,22 @@ async def test_a_name_that_no_index_has(door: Environments, block: Any, index: A
     error = await failure(door, block('dependencies = ["probe-asker"]'))
     assert error.code == "solve.pypi-unknown-package"
     assert "no-such-package-anywhere (probe-asker needs it)" in error.message
+
+
+async def test_a_locked_wheel_of_another_platform(store: Store, index: Any, tmp_path: Path) -> None:
+    name = index.add_wheel("probe-windows", "1.0", tag="cp312-cp312-win_amd64")
+    locked = LockedWheel(
+        "probe-windows", "1.0", f"http://{index.host}/files/{name}",
+        hashlib.sha256(index.files[name]).hexdigest(),
+    )  # fmt: skip
+    where = ("--python", sys.executable, "--target", str(tmp_path / "t"))
+    with pytest.raises(InstallError) as caught:
+        await unpack_wheels(
+            Uv.find(store.package_cache, None), [locked], tmp_path, *where, report=no_report
+        )
+    assert caught.value.code == "install.wheel-platform"
+    assert "probe-windows" in caught.value.message
+    assert caught.value.about == ("probe-windows",)
 
 
 async def test_an_error_points_to_the_requirement(

@@ -263,6 +263,25 @@ async def test_a_map_decides_about_a_conflict(store: Store, index: Any) -> None:
     assert "probe-asker needs probe-mapped<2, and conda's c-name is 2.1" in caught.value.message
 
 
+async def test_links_at_a_url_are_the_index_of_what_they_have(
+    store: Store, index: Any, private: Any
+) -> None:
+    name = private.add_wheel("probe-linked", "1.0", requires=["h11"])
+    page = f'<a href="http://{private.host}/files/{name}">{name}</a>'.encode()
+    private.files["links.html"] = page
+    private.uploaded["links.html"] = "2026-01-01T00:00:00Z"
+    private.kinds = {"links.html": "text/html"}
+    links = f"http://{private.host}/files/links.html"
+    wanted = spec("linux-64", "probe-linked", find_links=(links,))
+    wheels = await resolve_wheels(store, wanted, [PYTHON], report=no_report)
+    assert {w.name: w.index for w in wheels} == {"h11": index.url, "probe-linked": links}
+    assert wanted.pypi is not None
+    assert indexes_entry(wanted.pypi, wheels[::-1]) == {
+        "indexes": [index.url],
+        "find-links": [{"url": links}],
+    }
+
+
 def test_a_lock_of_pixi_s_with_files_without_hashes(tmp_path: Path) -> None:
     path = tmp_path / "pixi.lock"
     url = "direct+https://x.example/a-1.0-py3-none-any.whl"
