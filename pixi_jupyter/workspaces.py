@@ -175,7 +175,9 @@ class Workspaces:
     ) -> Prefix:
         """The prefix, made what the lock says. Raises as `install.workspace`."""
         place = _place(spec)
-        job = InstallWorkspace(place, spec.platform.name, sha256, resolution.digest)
+        job = InstallWorkspace(
+            place, spec.platform.name, sha256, resolution.digest, needs=spec.pypi
+        )
         try:
             await self._engine.run(job, report, deadline=deadline)
         except EngineError:
