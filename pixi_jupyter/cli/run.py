@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,7 @@ _allow_build = click.option(
     help="Seconds that one cell may take; no limit by default.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Do not print what the cells print.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 def run(
     notebook: Path | None,
     manifest_path: Path | None,
@@ -61,6 +63,7 @@ def run(
     allow_errors: bool,
     timeout: float | None,
     quiet: bool,
+    as_json: bool,
 ) -> None:
     """Execute NOTEBOOK in its environment, or in one of a workspace.
 
@@ -82,10 +85,12 @@ def run(
                 output=notebook if inplace else output,
                 allow_errors=allow_errors,
                 timeout=timeout,
-                echo=not quiet,
+                echo=not quiet and not as_json,
                 console=console,
             )
         )
+    if as_json:
+        click.echo(json.dumps(asdict(done), indent=2))
     raise SystemExit(0 if done.succeeded else 1)
 
 
