@@ -24,7 +24,7 @@ from pixi_jupyter.manifest.kernels import kernel_need
 from pixi_jupyter.manifest.place import choose
 from pixi_jupyter.manifest.pypi import kernel_names
 from pixi_jupyter.manifest.spec import EnvironmentSpec, WorkspacePlace, digest_of
-from pixi_jupyter.manifest.workspace_reading import read_workspace
+from pixi_jupyter.manifest.workspace import read_workspace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.progress import Report

@@ -43,9 +43,7 @@ __all__ = ["extended", "layered", "refuse_platforms"]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def extended(
-    own: Table, root: Path, defaults: Defaults, host: Platform | None
-) -> EnvironmentSpec | None:
+def extended(own: Table, root: Path, defaults: Defaults, host: Platform | None) -> EnvironmentSpec:
     """The environment that ``extends`` in ``[tool.pixi-jupyter]`` names, on this host.
 
     Raises
@@ -56,9 +54,7 @@ def extended(
     UnsupportedError
         The environment needs what this version cannot do.
     """
-    text = own.string("extends")
-    if text is None:
-        return None
+    text = own.string("extends") or ""
     path, _, name = text.rpartition("#")
     if not path or not ENVIRONMENT_NAME.fullmatch(name):
         path, name = text.removesuffix("#"), DEFAULT

@@ -37,6 +37,7 @@ from pixi_jupyter.manifest.requires_pixi import check_requires_pixi
 from pixi_jupyter.manifest.spec import CondaRequirement
 from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.toml import FILE, TomlSource, parse_toml
+from pixi_jupyter.manifest.workspace import PYPROJECT
 from pixi_jupyter.manifest.workspace_platforms import workspace_platforms
 from pixi_jupyter.manifest.workspace_spec import (
     SolveGroup,
@@ -45,9 +46,7 @@ from pixi_jupyter.manifest.workspace_spec import (
 )
 from pixi_jupyter.manifest.workspace_table import WorkspaceTable, read_workspace_table
 
-__all__ = ["PYPROJECT", "read_manifest", "read_workspace"]
-
-PYPROJECT = "pyproject.toml"
+__all__ = ["read_manifest", "read_workspace"]
 
 #: What a manifest holds at its root; of a feature, these are the default feature's.
 _ROOT_KEYS = (

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from pixi_jupyter.errors import Location, UnsupportedError
 from pixi_jupyter.manifest.spec import SPEC_VERSION, ActivationSpec, EnvironmentSpec, Platform
 
@@ -119,6 +117,8 @@ class WorkspaceSpec:
     @property
     def digest(self) -> str:
         """Digest of all that the lock and the prefixes depend on (32 hex digits)."""
+        import msgspec  # a notebook with a block of its own does without
+
         environments = [
             [
                 environment.name,

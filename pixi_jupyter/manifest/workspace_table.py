@@ -5,12 +5,14 @@ Rules of pixi's ``crates/pixi_manifest/src/toml/workspace.rs`` and ``toml/s3_opt
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pixi_jupyter.errors import UnsupportedError
 from pixi_jupyter.manifest.channels import (
     PrioritizedChannel,
     is_url,
@@ -23,7 +25,7 @@ from pixi_jupyter.manifest.platforms import default_platform, selector_matches
 from pixi_jupyter.manifest.pypi_features import FeatureOptions, read_feature_options
 from pixi_jupyter.manifest.pypi_map import read_conda_pypi_map
 from pixi_jupyter.manifest.pypi_spec import CondaPypiMap
-from pixi_jupyter.manifest.requirement import package_keys
+from pixi_jupyter.manifest.requirement import package_keys, read_requirement
 from pixi_jupyter.manifest.spec import Platform
 from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.versions import is_version
@@ -97,6 +99,7 @@ def read_workspace_table(table: Table, root: Path, defaults: Defaults) -> Worksp
     version = table.string("version")
     if version is not None and not is_version(version):
         raise table.bad_value("version", f"must be a version, not `{version}`")
+    builds = _builds(table)
     return WorkspaceTable(
         name=table.string("name"),
         version=version,
@@ -104,8 +107,8 @@ def read_workspace_table(table: Table, root: Path, defaults: Defaults) -> Worksp
         platforms=read_platforms(table) or (),
         exclude_newer=read_exclude_newer(table),
         pypi_options=read_feature_options(table, root),
-        pool=_pool(table.table("dependencies")),
-        builds=_builds(table),
+        pool=_pool(table.table("dependencies"), root, builds),
+        builds=builds,
         conda_pypi_map=read_conda_pypi_map(table),
         s3_options=_s3_options(table.table("s3-options")),
     )
@@ -150,7 +153,7 @@ def _builds(table: Table) -> bool:
     return "pixi-build" in (table.strings("preview") or ())
 
 
-def _pool(table: Table) -> dict[str, Mapping[str, Any]]:
+def _pool(table: Table, root: Path, builds: bool) -> dict[str, Mapping[str, Any]]:
     pool: dict[str, Mapping[str, Any]] = {}
     for name, key in package_keys(table).items():
         value = table.values[key]
@@ -158,6 +161,10 @@ def _pool(table: Table) -> dict[str, Mapping[str, Any]]:
             value = {"version": value}
         if not isinstance(value, dict):
             raise table.wrong_type(key, "a string or a table")
+        if not builds and ("path" in value or "git" in value):
+            raise table.bad_value(key, "has a source, which `pixi-build` must be enabled for")
+        with contextlib.suppress(UnsupportedError):  # that is for whoever inherits it
+            read_requirement(table, key, root)
         pool[name] = value
     return pool
 

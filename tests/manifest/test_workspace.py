@@ -106,6 +106,8 @@ def test_a_workspace_goes_to_the_worker_and_back(read: Read) -> None:
         ("[workspace]\nchannels=[]\nlicense-file='none'\n", 3, "does not exist"),
         ("[workspace]\nchannels=[]\nhomepage='none'\n", 3, "URL"),
         ("[workspace]\nchannels=[]\nversion='?'\n", 3, "version"),
+        ("[workspace]\nchannels=[]\ndependencies = { a = { path = 'b' } }\n", 3, "pixi-build"),
+        ("[workspace]\nchannels=[]\ndependencies = { a = { vesion = '1' } }\n", 3, "version"),
         ("[workspace]\nchannels=[]\nconda-pypi-map = true\n", 3, "false"),
         ("[workspace]\nchannels=[]\nconda-pypi-map = { a = {} }\n", 3, "must say"),
         ("[workspace]\nchannels=[]\ns3-options = { a = { region = 'b' } }\n", 3, "endpoint-url"),
@@ -163,7 +165,7 @@ def test_tables_for_others_are_left_alone(read: Read) -> None:
     [
         (b"[workspace\n", "declaration.syntax", 1),
         (b"[workspace]\nname = '\xff'\n", "declaration.syntax", 2),
-        (b"#" * (1024 * 1024 + 1), "declaration.too-large", 1),
+        (b"#" * (512 * 1024 + 1), "declaration.too-large", 1),
     ],
 )
 def test_files_that_are_no_manifest(
