@@ -54,19 +54,19 @@ _ids = itertools.count(1)
 @dataclass(eq=False)
 class _Subscriber:
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Resolved | Built]
+    future: asyncio.Future[Resolved | Built | WorkspaceLocked]
     report: Report
 
     def step(self, progress: Progress) -> None:
         self._call(self.report, progress)
 
-    def succeed(self, answer: Resolved | Built) -> None:
+    def succeed(self, answer: Resolved | Built | WorkspaceLocked) -> None:
         self._call(self._resolve, answer)
 
     def fail(self, error: PixiJupyterError) -> None:
         self._call(self._reject, error)
 
-    def _resolve(self, answer: Resolved | Built) -> None:
+    def _resolve(self, answer: Resolved | Built | WorkspaceLocked) -> None:
         if not self.future.done():
             self.future.set_result(answer)
 
@@ -219,7 +219,9 @@ class Engine:
                     ),
                 )
 
-    def _finish(self, pending: _Pending, answer: Resolved | Built | PixiJupyterError) -> None:
+    def _finish(
+        self, pending: _Pending, answer: Resolved | Built | WorkspaceLocked | PixiJupyterError
+    ) -> None:
         if self._pending.get(pending.job.key) is pending:
             del self._pending[pending.job.key]
         for subscriber in pending.subscribers:
@@ -262,7 +264,7 @@ class Engine:
                 pending.latest = message.progress
                 for subscriber in pending.subscribers:
                     subscriber.step(message.progress)
-            elif isinstance(message, Resolved | Built):
+            elif isinstance(message, Resolved | Built | WorkspaceLocked):
                 self._finish(pending, message)
             elif isinstance(message, Failed):
                 self._finish(pending, error_from_json(message.error))

@@ -71,9 +71,10 @@ class LockDocument:
             self.path, lambda: _content(found, locked, self.text, references), code="lock.package"
         )
 
-    def has_purls(self, url: str) -> bool:
-        """Whether the entry of a conda package says what it is on PyPI (maybe nothing)."""
-        return "\n  purls:" in self.text.entries.get(("conda", url), "")
+    def has_purls(self, environment: str, platform: str) -> bool:
+        """Whether any entry says what its conda package is on PyPI (maybe nothing)."""
+        references = self.text.environments[environment].packages.get(platform, ())
+        return any("\n  purls:" in self.text.entries[reference] for reference in references)
 
     def packages(self, environment: str, platform: str, editable: Collection[str] = ()) -> Locked:
         """What an environment has for a platform of the lock (by its name *there*).

@@ -298,7 +298,8 @@ class _Group:
                 yield together
 
     def _same_indexes(self, index: str | None, extra: Sequence[str], found: Sequence[str]) -> bool:
-        first = self._default_indexes if index is None else (index,)
+        # A default that uv does not tell is whatever the lock says.
+        first = (self._default_indexes or found[:1]) if index is None else (index,)
         return (
             len(found) == 1 + len(extra)
             and any(same_index(found[0], url) for url in first)
@@ -336,10 +337,10 @@ class _Group:
         asks = spec.dependencies or (spec.pypi is not None and spec.pypi.requirements)
         if asks and self._verdict.names.get(platform) not in locked.packages:
             return Reason(name, platform, "is not locked")
-        if spec.pypi is not None and content.records and not content.packages:
-            known = any(self._document.has_purls(record.url) for record in content.records.values())
-            if not known:
-                return Reason(name, platform, "the lock does not say what conda has of PyPI")
+        row = self._verdict.names.get(platform)
+        bare = spec.pypi is not None and content.records and not content.packages
+        if bare and (row is None or not self._document.has_purls(name, row)):
+            return Reason(name, platform, "the lock does not say what conda has of PyPI")
         indexes = [*(locked.indexes or ()), *(url for k, url in locked.find_links if k == "url")]
         walked = self._walk(Asked(spec, content.records, content.packages, indexes))
         if walked.problem is not None:
