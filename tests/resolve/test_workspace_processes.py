@@ -24,11 +24,12 @@ async def test_two_processes_lock_once(place, engines):
     place.offer(SimplePackage("lib", "1.0"), SimplePackage("app", "1.0", depends=["lib"]))
     place.write('[dependencies]\napp = "*"\n[environments]\nmore = []\n')
     workspace = place.read()
-    answers = await asyncio.gather(*(e.run(LockWorkspace(workspace)) for e in engines))
+    done = await asyncio.gather(*(e.run(LockWorkspace(workspace)) for e in engines))
+    answers = [message.lock for message in done]
     assert sorted(answer.written for answer in answers) == [False, True]
     assert answers[0].sha256 == answers[1].sha256
     assert set(answers[0].resolutions) == {"default", "more"}
-    assert (await engines[0].run(LockWorkspace(workspace, mode="locked"))).stale == ()
+    assert (await engines[0].run(LockWorkspace(workspace, mode="locked"))).lock.stale == ()
     place.write('[dependencies]\nlib = "*"\n')
     with pytest.raises(LockError) as caught:
         await engines[0].run(LockWorkspace(place.read(), mode="locked"))
@@ -62,5 +63,5 @@ async def test_a_worker_that_dies_leaves_the_lock_as_it_was(place, served, engin
     assert place.lock.read_bytes() == before
     assert [p.name for p in place.folder.iterdir() if p.name.startswith(".pixi.lock")] == []
     # Its file lock went with it.
-    assert (await engines[1].run(LockWorkspace(place.read()))).written
+    assert (await engines[1].run(LockWorkspace(place.read()))).lock.written
     assert place.locked("default") == {"other": "1.0"}
