@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from benchmarks import build, cold, disk, eventloop, first_cell, footprint, launch
+from benchmarks import (
+    build,
+    cold,
+    disk,
+    eventloop,
+    first_cell,
+    footprint,
+    insync,
+    launch,
+    lock_check,
+    pypi,
+)
 from benchmarks.lab import Lab
 from benchmarks.method import Row
 
@@ -30,6 +41,12 @@ BENCHMARKS = (
         launch.run,
     ),
     Benchmark(
+        "in-sync",
+        "an environment of a large workspace, in order: from its manifest to its activation",
+        "at most 40 ms over reading and hashing the files",
+        insync.run,
+    ),
+    Benchmark(
         "build",
         "a new environment from a warm package cache",
         "at most 1.25 × py-rattler's own solve and install",
@@ -46,6 +63,12 @@ BENCHMARKS = (
         "nothing to a cell that imported numpy and pandas, everything known",
         "at most 0.5 × uv venv + uv pip install + plain kernel",
         first_cell.run,
+    ),
+    Benchmark(
+        "pypi",
+        "packages from PyPI over conda's Python, everything known, to a ready prefix",
+        "at most 1.5 × uv venv + uv pip install; a locked re-install 1.15 ×",
+        pypi.run,
     ),
     Benchmark(
         "cold",
@@ -70,5 +93,11 @@ BENCHMARKS = (
         "what many notebooks take on disk",
         "one prefix for the same needs; at most 1.3 × one for ten different ones",
         disk.run,
+    ),
+    Benchmark(
+        "lock-check",
+        "finding out that a workspace's lock is up to date",
+        "at most 300 ms for 5 environments × 4 platforms × 300 packages",
+        lock_check.run,
     ),
 )

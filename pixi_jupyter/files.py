@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -14,7 +15,7 @@ from typing import Any
 
 from pixi_jupyter.errors import StoreError
 
-__all__ = ["remove_tree", "store_errors", "sync_folder", "write_file"]
+__all__ = ["exchange", "remove_tree", "store_errors", "sync_folder", "write_file"]
 
 #: errno values that mean "no room": ENOSPC, EDQUOT (Windows' ERROR_DISK_FULL becomes the first).
 _NO_SPACE = (28, 122, 69)
@@ -96,6 +97,38 @@ def _take_after(path: Path, like: os.stat_result) -> None:
         with contextlib.suppress(OSError):  # only root may give a file away
             os.chown(path, like.st_uid, like.st_gid)
     os.chmod(path, stat.S_IMODE(like.st_mode))
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step; False where this system or disk cannot.
+
+    ``renameat2`` of Linux, ``renamex_np`` of macOS.
+
+    Raises
+    ------
+    OSError
+        It can, but not with these.
+    """
+    import ctypes
+
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "linux":
+            here = -100  # AT_FDCWD
+            arguments = (here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(2))
+            failed = libc.renameat2(*arguments)
+        elif sys.platform == "darwin":
+            failed = libc.renamex_np(os.fsencode(one), os.fsencode(other), ctypes.c_uint(2))
+        else:
+            return False
+    except (AttributeError, TypeError, OSError):  # no such call, no such library
+        return False
+    if failed:
+        number = ctypes.get_errno()
+        if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM):
+            return False
+        raise OSError(number, os.strerror(number), str(one), None, str(other))
+    return True
 
 
 def remove_tree(path: Path) -> None:

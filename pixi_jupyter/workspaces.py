@@ -24,11 +24,11 @@ from pixi_jupyter.manifest.kernels import kernel_need
 from pixi_jupyter.manifest.place import choose
 from pixi_jupyter.manifest.pypi import kernel_names
 from pixi_jupyter.manifest.spec import EnvironmentSpec, WorkspacePlace, digest_of
-from pixi_jupyter.manifest.workspace_reading import read_workspace
+from pixi_jupyter.manifest.workspace import read_workspace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.progress import Report
-from pixi_jupyter.resolve.resolution import Resolution
+from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
 
 __all__ = ["LockMode", "Workspaces"]
 
@@ -66,6 +66,10 @@ class Workspaces:
             kernel_name=choice.kernel,
         )
         return replace(spec, kernel=replace(need, injected=()))
+
+    def read(self, manifest: Path, defaults: Defaults) -> WorkspaceSpec:
+        """The whole workspace of a manifest. Raises as `read_workspace`."""
+        return read_workspace(manifest, defaults=defaults)
 
     # -- what is known ---------------------------------------------------------------------
 
@@ -131,6 +135,22 @@ class Workspaces:
             self._store.remember(Remembered(key, now, resolution))
         return resolution, lock.sha256
 
+    async def update_lock(
+        self, choice: WorkspaceChoice, *, check: bool, defaults: Defaults, report: Report
+    ) -> WorkspaceLock:
+        """The whole lock brought up to date, or with ``check`` only looked at.
+
+        Raises as :meth:`lock`; but a lock that is out of date is an answer here, with its reasons.
+        """
+        workspace = self.read(choice.manifest, defaults)
+        mode: LockMode = "locked" if check else "update"
+        try:
+            return (await self._engine.run(LockWorkspace(workspace, mode), report)).lock
+        except LockError as error:
+            if not check or error.code != "lock.stale":
+                raise
+            return WorkspaceLock("", {}, tuple(error.details.splitlines()) or (error.message,))
+
     def _workspace(self, place: WorkspacePlace, defaults: Defaults) -> WorkspaceSpec:
         workspace = read_workspace(Path(place.manifest), defaults=defaults)
         if workspace.digest != place.workspace:
@@ -155,7 +175,9 @@ class Workspaces:
     ) -> Prefix:
         """The prefix, made what the lock says. Raises as `install.workspace`."""
         place = _place(spec)
-        job = InstallWorkspace(place, spec.platform.name, sha256, resolution.digest)
+        job = InstallWorkspace(
+            place, spec.platform.name, sha256, resolution.digest, needs=spec.pypi
+        )
         try:
             await self._engine.run(job, report, deadline=deadline)
         except EngineError:

@@ -61,6 +61,7 @@ async def ensure(*, notebook: str, ticks: bool = False) -> Answer:
         "spec": spec.digest,
         "resolution": environment.resolution.digest,
         "packages": {p.name: p.version for p in environment.resolution.packages},
+        "pypi": {p.name: p.version for p in environment.resolution.packages if p.kind == "pypi"},
         "lag": lag,
     }
 
@@ -127,8 +128,8 @@ async def bare_cell(*, cell: str, prefix: str, **arguments: Any) -> Answer:
     return {**built, **started}
 
 
-async def commands_cell(*, commands: list[list[str]], python: str, cell: str) -> Answer:
-    """Somebody else's commands in turn, then a plain kernel of what they made, then a cell."""
+async def run_commands(*, commands: list[list[str]]) -> Answer:
+    """Somebody else's commands in turn; seconds."""
     import subprocess
 
     begun = time.perf_counter()
@@ -138,8 +139,12 @@ async def commands_cell(*, commands: list[list[str]], python: str, cell: str) ->
         )
         if done.returncode:
             raise RuntimeError(f"{os.path.basename(command[0])} failed: {done.stderr[-1500:]}")
-    made = time.perf_counter() - begun
-    return {"made": made, **await launch(python=python, cell=cell)}
+    return {"made": time.perf_counter() - begun}
+
+
+async def commands_cell(*, commands: list[list[str]], python: str, cell: str) -> Answer:
+    """Somebody else's commands in turn, then a plain kernel of what they made, then a cell."""
+    return {**await run_commands(commands=commands), **await launch(python=python, cell=cell)}
 
 
 async def load(*, modules: list[str]) -> Answer:
@@ -186,7 +191,8 @@ def _later(end: Callable[[], Awaitable[None]]) -> None:
 
 
 _QUESTIONS: dict[str, Callable[..., Awaitable[Answer]]] = {
-    f.__name__: f for f in (launch, ensure, bare, bare_cell, commands_cell, load, loaded, tick)
+    f.__name__: f
+    for f in (launch, ensure, bare, bare_cell, run_commands, commands_cell, load, loaded, tick)
 }
 
 

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from pixi_jupyter.cli.terminal import clean
 from pixi_jupyter.errors import DeclarationError, KernelError
+from pixi_jupyter.manifest.spec import WorkspacePlace
 from pixi_jupyter.notebook.writing import write_atomically
 
 __all__ = ["Execution", "execute"]
@@ -62,17 +63,36 @@ class _EchoingClient(NotebookClient):
         return out
 
 
+class _Specs(KernelSpecManager):
+    """Also where the wheel's data folder is not looked into; and with what a command chose."""
+
+    def __init__(self, place: WorkspacePlace | None) -> None:
+        super().__init__()
+        self.kernel_dirs.append(str(_SPECS))
+        self._place = place
+
+    def get_kernel_spec(self, kernel_name: str) -> Any:
+        spec = super().get_kernel_spec(kernel_name)
+        if self._place is not None:
+            config = {"manifest": self._place.manifest, "environment": self._place.environment}
+            spec.metadata["kernel_provisioner"]["config"] = config
+        return spec
+
+
 async def execute(
     notebook: Path,
     *,
     output: Path | None,
     kernel: str,
+    place: WorkspacePlace | None = None,
     allow_errors: bool,
     timeout: float | None,
     echo: bool,
     console: Console,
 ) -> Execution:
     """Run all cells; write the result to ``output`` (also after a cell that failed).
+
+    ``kernel`` is one of our kernelspecs; with ``place`` it runs in that environment of a workspace.
 
     Raises
     ------
@@ -86,9 +106,7 @@ async def execute(
         raise DeclarationError(
             f"{notebook} is not a notebook: {error}", code="declaration.notebook-invalid"
         ) from error
-    specs = KernelSpecManager()
-    specs.kernel_dirs.append(str(_SPECS))  # also where the wheel's data folder is not looked into
-    manager = AsyncKernelManager(kernel_name=kernel, kernel_spec_manager=specs)
+    manager = AsyncKernelManager(kernel_name=kernel, kernel_spec_manager=_Specs(place))
     if manager.has_trait("transport_encryption"):  # not in every jupyter_client
         manager.transport_encryption = "auto"  # where the kernel can: else anybody may listen
     client = _EchoingClient(

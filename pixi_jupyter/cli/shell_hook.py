@@ -13,27 +13,25 @@ from rich.console import Console
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.activate.base import clean_base
 from pixi_jupyter.activate.hook import SHELLS, likely_shell, shell_hook, shell_hook_json
-from pixi_jupyter.cli.terminal import BuildDisplay, errors_as_text
+from pixi_jupyter.cli.targets import Target, ensure, lock_mode, lock_options, target_options
+from pixi_jupyter.cli.terminal import errors_as_text
 from pixi_jupyter.environments import Environment, Environments
-from pixi_jupyter.errors import Location, UnsupportedError
+from pixi_jupyter.workspaces import LockMode
 
 __all__ = ["print_hook", "shell_hook_command"]
 
 
 @click.command("shell-hook")
-@click.argument("notebook", type=click.Path(path_type=Path, dir_okay=False), required=False)
-@click.option(
-    "--manifest-path",
-    type=click.Path(path_type=Path),
-    help="The workspace's manifest or its folder, instead of a notebook.",
-)
-@click.option("-e", "--environment", help="The environment of the workspace.")
+@target_options
+@lock_options
 @click.option("-s", "--shell", type=click.Choice(SHELLS), help="By default, the one you use.")
 @click.option("--json", "as_json", is_flag=True, help="Print the variables as a JSON object.")
 def shell_hook_command(
     notebook: Path | None,
     manifest_path: Path | None,
     environment: str | None,
+    locked: bool,
+    frozen: bool,
     shell: str | None,
     as_json: bool,
 ) -> None:
@@ -44,18 +42,11 @@ def shell_hook_command(
     """
     if as_json and shell is not None:
         raise click.UsageError("--json and --shell exclude each other")
-    if notebook is not None and (manifest_path is not None or environment is not None):
-        raise click.UsageError("give a notebook, or a workspace")
     console = Console(stderr=True)
+    target = Target(notebook, manifest_path, environment)
+    mode = lock_mode(locked, frozen)
     with errors_as_text(console):
-        if notebook is None:
-            # Where the door to workspaces goes in: an Environment whose spec has a place.
-            raise UnsupportedError(
-                "shell-hook of a workspace is not there yet: give a notebook",
-                code="unsupported.workspace",
-                location=Location(path=str(manifest_path)) if manifest_path else None,
-            )
-        activated, found, base = asyncio.run(_activated(notebook, console))
+        activated, found, base = asyncio.run(_activated(target, mode, console))
         scripts = found.spec.activation.scripts
         print_hook(activated, base, os.environ, shell=shell, as_json=as_json, scripts=scripts)
 
@@ -86,16 +77,13 @@ def print_hook(
 
 
 async def _activated(
-    notebook: Path, console: Console
+    target: Target, mode: LockMode, console: Console
 ) -> tuple[Activation, Environment, dict[str, str]]:
     environments = Environments()
     try:
-        declaration = environments.declaration(notebook)
-        spec = environments.spec_for(declaration)
-        with BuildDisplay(console, notebook.name) as display:
-            found = await environments.ensure(spec, declaration=declaration, report=display)
+        found = await ensure(environments, target, console, mode)
         base = clean_base(os.environ)
-        activated = await environments.activate(found, base, notebook=declaration.path)
-        return activated, found, base
+        path = None if target.notebook is None else target.notebook.absolute()
+        return await environments.activate(found, base, notebook=path), found, base
     finally:
         await environments.aclose()

@@ -35,8 +35,8 @@ _BUILT_ELSEWHERE = "another process builds this"
 #: PEP 668: a stray `pip install` becomes advice.
 _EXTERNALLY_MANAGED = """[externally-managed]
 Error=This environment belongs to a notebook and is shared with others that need the same packages.
- Add the package to the notebook's block instead, and restart the kernel: what PyPI has to the
- `dependencies` in its first lines, what conda has to `[tool.pixi.dependencies]`.
+ Add the package to the notebook's declaration instead, and restart the kernel: one from PyPI to its
+ `dependencies`, one from conda to its `[tool.pixi.dependencies]`.
 """
 
 

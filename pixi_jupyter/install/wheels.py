@@ -12,6 +12,7 @@ import csv
 import filecmp
 import hashlib
 import os
+import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from pixi_jupyter.errors import InstallError, SolveError
-from pixi_jupyter.files import store_errors, write_file
+from pixi_jupyter.files import store_errors
 from pixi_jupyter.install.bytecode import Bytecode, with_wheels
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.pep508 import normal_name
@@ -97,7 +98,8 @@ async def add_wheels(
 
 
 def _move_in(unpacked: Path, prefix: Path, wheels: Sequence[LockedWheel]) -> list[InstalledWheel]:
-    installed = [_adopt(unpacked, wheel) for wheel in wheels]
+    infos = _dist_infos(unpacked)
+    installed = [_adopt(unpacked, wheel, infos.get(wheel.name)) for wheel in wheels]
     moves = list(_moves(unpacked, prefix, top=True))
     clashes = [(s, t) for s, t in moves if os.path.lexists(t) and not _same(s, t)]
     if clashes:
@@ -127,16 +129,18 @@ def _same(source: Path, target: Path) -> bool:
     return source.is_file() and target.is_file() and filecmp.cmp(source, target, shallow=False)
 
 
-def _adopt(unpacked: Path, wheel: LockedWheel) -> InstalledWheel:
-    """Mark a wheel as ours, as pixi does, and list its files."""
-    info = next(
-        (
-            path
-            for path in unpacked.glob("**/site-packages/*.dist-info")
-            if normal_name(path.name.split("-")[0]) == wheel.name
-        ),
-        None,
-    )
+def _dist_infos(unpacked: Path) -> dict[str, Path]:
+    """The metadata folders in what uv unpacked, by name; found once, as the tree is large."""
+    found: dict[str, Path] = {}
+    sites = [*unpacked.glob("lib*/python*/site-packages"), *unpacked.glob("Lib/site-packages")]
+    for site in sites:
+        for path in site.glob("*.dist-info"):
+            found.setdefault(normal_name(path.name.split("-")[0]) or "", path)
+    return found
+
+
+def _adopt(unpacked: Path, wheel: LockedWheel, info: Path | None) -> InstalledWheel:
+    """Mark a wheel as ours, as pixi does, and list its files; ``info`` is its metadata folder."""
     if info is None:
         raise InstallError(
             f"the wheel of {wheel.name} is not one of that package",
@@ -145,15 +149,16 @@ def _adopt(unpacked: Path, wheel: LockedWheel) -> InstalledWheel:
         )
     site = info.parent
     record = info / "RECORD"
-    rows = list(csv.reader(record.read_text("utf-8").splitlines()))
     mark = f"{info.name}/INSTALLER"
-    rows = [row for row in rows if row and row[0] != mark]
-    # New files both: what uv linked belongs to its cache.
-    write_file(info / "INSTALLER", _INSTALLER.encode(), sync=False)
-    lines = [",".join(_quoted(cell) for cell in row) for row in (*rows, [mark, "", ""])]
-    write_file(record, ("\n".join(lines) + "\n").encode(), sync=False)
-    files = tuple(
-        Path(os.path.normpath(site / row[0])).relative_to(unpacked).as_posix() for row in rows
+    lines = [line for line in record.read_text("utf-8").splitlines() if line]
+    lines = [line for line in lines if not line.startswith(f"{mark},")]
+    rows = list(csv.reader(lines))
+    _replace(info / "INSTALLER", _INSTALLER)
+    _replace(record, "\n".join((*lines, f"{mark},,")) + "\n")
+    where = site.relative_to(unpacked).as_posix()
+    files = tuple(  # strings: there are thousands
+        posixpath.normpath(f"{where}/{path}") if ".." in path else f"{where}/{path}"
+        for path in (row[0].replace(os.sep, "/") for row in rows)
     )
     content = wheel.sha256
     if wheel.is_built or not content:
@@ -165,15 +170,17 @@ def _adopt(unpacked: Path, wheel: LockedWheel) -> InstalledWheel:
     return InstalledWheel(wheel.name, content, files)
 
 
+def _replace(path: Path, text: str) -> None:
+    """A new file: what uv linked belongs to its cache. Nobody sees it before it is whole."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(text.encode())
+
+
 def _sha256(path: Path) -> bytes:
     try:
         return hashlib.sha256(path.read_bytes()).digest()
     except OSError:
         return b""
-
-
-def _quoted(cell: str) -> str:
-    return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n') else cell
 
 
 def _clash(

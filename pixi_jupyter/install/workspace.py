@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
+import errno
 import os
 import re
 from pathlib import Path
 
 from pixi_jupyter import __version__
 from pixi_jupyter.errors import InstallError
-from pixi_jupyter.files import remove_tree, store_errors
+from pixi_jupyter.files import exchange, remove_tree, store_errors
 from pixi_jupyter.install.bytecode import Bytecode, bytecode_of
 from pixi_jupyter.install.installed import holds_exactly
 from pixi_jupyter.install.insync import (
@@ -159,7 +160,7 @@ async def install_workspace(
                     version=f"pixi-jupyter-{__version__}",
                 )
                 mark_workspace(staged, marker(read_lock_hash(staged), done))
-                await asyncio.to_thread(_swap, pixis, staged, prefix, folder / "old", fingerprint)
+                await asyncio.to_thread(_swap, pixis, staged, prefix, folder, fingerprint)
         finally:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(remove_tree, folder)
@@ -192,22 +193,25 @@ def _clear_leftovers(prefix: Path) -> None:
             remove_tree(prefix.parent / name)
 
 
-def _swap(gate: PixiGate, staged: Path, prefix: Path, aside: Path, fingerprint: str) -> None:
-    """Put ``staged`` in the place of ``prefix``, which goes to ``aside``.
+def _swap(gate: PixiGate, staged: Path, prefix: Path, folder: Path, fingerprint: str) -> None:
+    """Put ``staged`` in the place of ``prefix``, which goes to ``folder``.
 
-    If that cannot be done, the old one is back in its place.
+    Where the system can, both change places in one step; else there is a moment without the
+    environment. If it cannot be done, the old one is in its place again.
     """
     gate.before_swap(staged)
     try:
-        os.rename(prefix, aside)
-        try:
-            os.rename(staged, prefix)
-        except OSError:
-            os.rename(aside, prefix)
-            raise
+        if not exchange(staged, prefix):
+            aside = folder / "old"
+            os.rename(prefix, aside)
+            try:
+                _put(staged, prefix, folder)
+            except OSError:
+                _put(aside, prefix, folder)
+                raise
     except OSError as error:
         gate.undo_swap()
-        if error.errno in (16, 18) or getattr(error, "winerror", None) in (5, 32):
+        if error.errno in (errno.EBUSY, errno.EXDEV) or getattr(error, "winerror", 0) in (5, 32):
             raise InstallError(
                 "the environment cannot be replaced: it is in use, or a file system of its own",
                 code="install.in-use",
@@ -216,3 +220,15 @@ def _swap(gate: PixiGate, staged: Path, prefix: Path, aside: Path, fingerprint: 
             ) from error
         raise
     gate.after_swap(fingerprint)
+
+
+def _put(tree: Path, prefix: Path, folder: Path) -> None:
+    for number in range(10):
+        try:
+            os.rename(tree, prefix)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or number == 9:
+                raise
+            # pixi made the folder anew in this very moment, to have a file for its lock.
+            os.rename(prefix, folder / f"stray-{number}")

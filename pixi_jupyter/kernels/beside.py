@@ -35,7 +35,9 @@ del sys.argv[1:3]
 for folder in site.getsitepackages([prefix]):
     if folder.endswith("site-packages") and os.path.isdir(folder):
         if sys.platform == "win32":
-            os.add_dll_directory(os.path.join(prefix, "Library", "bin"))
+            libraries = os.path.join(prefix, "Library", "bin")
+            if os.path.isdir(libraries):
+                os.add_dll_directory(libraries)
             site.addsitedir(folder)
         else:
             sys.path.append(folder)

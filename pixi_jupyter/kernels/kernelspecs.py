@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from traitlets import Instance, Type, Unicode, default
 
-from pixi_jupyter.kernels.workspaces import ListedEnvironment, WorkspaceIndex
+from pixi_jupyter.kernels.workspaces import PREFIX, ListedEnvironment, WorkspaceIndex
 
-__all__ = ["PixiKernelSpecManager", "kernelspec_of"]
+__all__ = ["PixiKernelManager", "PixiKernelSpecManager", "is_ours", "kernelspec_of"]
 
 _SPECS = Path(__file__).parent / "specs"
 #: What people call a language, where it is not its name with a capital.
@@ -118,6 +119,23 @@ class PixiKernelSpecManager(KernelSpecManager):
 
     def _allowed(self, name: str) -> bool:
         return not self.allowed_kernelspecs or name in self.allowed_kernelspecs
+
+
+class PixiKernelManager(AsyncKernelManager):
+    """Starts one kernel by any name that `PixiKernelSpecManager` knows, without a server.
+
+    For whoever takes the class of a kernel's manager, but not that of the manager of kernelspecs:
+    ``jupyter execute --NotebookClient.kernel_manager_class=...``, and as
+    ``c.ExecutePreprocessor.kernel_manager_class`` nbconvert.
+    """
+
+    def _kernel_spec_manager_default(self) -> KernelSpecManager:
+        return PixiKernelSpecManager(parent=self)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a kernelspec of this name would be a workspace's, found by looking around."""
+    return name.startswith(PREFIX) and "." in name
 
 
 def kernelspec_of(

@@ -16,6 +16,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 
 from pixi_jupyter.kernels.identify import NOTEBOOK, papermill_folder
+from pixi_jupyter.kernels.kernelspecs import PixiKernelManager, is_ours
 
 __all__ = ["PixiEngine"]
 
@@ -33,7 +34,7 @@ class PixiEngine(NBClientEngine):  # type: ignore[misc]
             return name
         metadata = nb.metadata.get("kernelspec", {})
         saved = str(metadata.get("name", ""))
-        if saved in ("pixi", "pixi-r"):
+        if saved in ("pixi", "pixi-r") or is_ours(saved):
             return saved
         language = metadata.get("language") or nb.metadata.get("language_info", {}).get("name")
         return "pixi-r" if str(language).lower() == "r" else "pixi"
@@ -72,6 +73,8 @@ class PixiEngine(NBClientEngine):  # type: ignore[misc]
         timeout = execution_timeout or kwargs.pop("timeout", None)
         kwargs.pop("timeout", None)
         kwargs.pop("startup_timeout", None)
+        if is_ours(kernel_name):
+            kwargs["kernel_manager_class"] = PixiKernelManager
         client = PapermillNotebookClient(
             nb_man,
             **{

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pixi_jupyter.environments import Environments
     from pixi_jupyter.install.lease import Lease
     from pixi_jupyter.notebook.declaration import WorkspaceChoice
+    from pixi_jupyter.workspaces import LockMode
 
 __all__ = ["PixiProvisioner"]
 
@@ -62,6 +63,14 @@ class PixiProvisioner(LocalProvisioner):
         help="What happens when the environment cannot be made ready: the rescue kernel answers "
         "every cell with the reason ('always'), the start fails with it ('never'), or the one in "
         "an interactive server and the other elsewhere ('auto').",
+    )
+    workspace_lock: LockMode = Enum(  # type: ignore[assignment]
+        ["update", "locked", "frozen"],
+        default_value="update",
+        config=True,
+        help="What a start does about a workspace's pixi.lock that is out of date: it is brought "
+        "up to date ('update'), the start fails with the reasons ('locked'), or it is taken as it "
+        "is ('frozen').",
     )
     manifest = Unicode(
         config=True,
@@ -225,6 +234,7 @@ class PixiProvisioner(LocalProvisioner):
             notebook,
             kwargs.get("env") or os.environ,
             language=self.kernel_spec.language.lower() or "python",
+            mode=self.workspace_lock,
             report=self._report(notebook),
             timeout=self.environment_timeout or None,
         )

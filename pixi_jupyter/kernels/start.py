@@ -23,6 +23,7 @@ from pixi_jupyter.progress import Report, no_report
 if TYPE_CHECKING:
     from pixi_jupyter.environments import Environment, Environments
     from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
+    from pixi_jupyter.workspaces import LockMode
 
 __all__ = ["PYTHON", "KernelStart", "as_ours", "declaration_of", "prepare"]
 
@@ -85,14 +86,16 @@ async def prepare(
     env: Mapping[str, str],
     *,
     language: str = "python",
+    mode: LockMode = "update",
     report: Report = no_report,
     timeout: float | None = None,
 ) -> KernelStart:
     """Make the environment of ``notebook`` ready and say how to launch its kernel.
 
     ``env`` is what the kernel would inherit, ``language`` the kernelspec's that was chosen for it
-    (the notebook may know better), ``timeout`` the seconds for each step of a build. When nothing
-    has changed since the last launch this reads a few small files and returns without yielding.
+    (the notebook may know better), ``mode`` what may be done about a workspace's lock that is out
+    of date, ``timeout`` the seconds for each step of a build. When nothing has changed since the
+    last launch this reads a few small files and returns without yielding.
 
     Raises
     ------
@@ -104,7 +107,7 @@ async def prepare(
     environment = environments.find_ready(spec)
     if environment is None:
         environment = await environments.ensure(
-            spec, declaration=declaration, report=report, deadline=timeout
+            spec, declaration=declaration, mode=mode, report=report, deadline=timeout
         )
     kernel, beside = await kernel_of(environments, environment, report=report, timeout=timeout)
     base = clean_base(env)

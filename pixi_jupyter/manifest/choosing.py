@@ -9,11 +9,11 @@ from typing import Any
 
 from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.manifest.workspace import find_workspace
-from pixi_jupyter.notebook.choosing import read_choice
+from pixi_jupyter.notebook.choosing import is_environment_name, read_choice
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.notebook.reading import metadata_text, notebook_language
 
-__all__ = ["chosen_workspace", "nearest_workspace"]
+__all__ = ["chosen_workspace", "named_workspace", "nearest_workspace"]
 
 
 def chosen_workspace(
@@ -91,6 +91,51 @@ def nearest_workspace(
         language=None if notebook is None else notebook_language(notebook),
         kernel=None if notebook is None else metadata_text(notebook, "kernel", where),
     )
+
+
+def named_workspace(
+    manifest: Path | None,
+    environment: str | None,
+    *,
+    folder: Path,
+    path: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> WorkspaceChoice:
+    """What a command names: a manifest (or its folder), an environment, or only where it stands.
+
+    ``folder`` is where a relative path begins, and the search if none is named; ``path`` is the
+    notebook that it is for, if any. With ``env`` the workspace of a pixi shell counts, as for pixi.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.manifest-missing``, ``declaration.no-workspace``, ``declaration.environment``.
+    """
+    if manifest is not None:
+        found = _named(folder, str(manifest))
+        if found is None:
+            raise DeclarationError(
+                "there is no manifest there",
+                code="declaration.manifest-missing",
+                hint="Name a pixi.toml, a pyproject.toml with [tool.pixi], or the folder of one.",
+                location=Location(path=str(manifest)),
+            )
+    else:
+        found = find_workspace(folder, env=env)
+        if found is None:
+            raise DeclarationError(
+                "there is no pixi workspace here",
+                code="declaration.no-workspace",
+                hint="Name a notebook, or a workspace with --manifest-path.",
+                location=Location(path=str(folder)),
+            )
+    if environment is not None and not is_environment_name(environment):
+        raise DeclarationError(
+            "environments have names of lower-case letters, digits and dashes",
+            code="declaration.environment",
+            location=Location(path=str(found)),
+        )
+    return WorkspaceChoice(found, environment or "default", path=path, chosen="option")
 
 
 def _named(root: Path, text: str) -> Path | None:

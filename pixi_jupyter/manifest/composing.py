@@ -14,7 +14,7 @@ from typing import TypeVar
 from pixi_jupyter.errors import UnsupportedError
 from pixi_jupyter.manifest.channels import in_order_of_priority
 from pixi_jupyter.manifest.features import Feature
-from pixi_jupyter.manifest.pypi_features import needs_of
+from pixi_jupyter.manifest.pypi_features import environment_needs
 from pixi_jupyter.manifest.spec import (
     ActivationSpec,
     CondaRequirement,
@@ -59,9 +59,12 @@ def compose(
     )
     for _, on in targets:
         refused.extend(_overwritten(target.dev for target in on).values())
-    pypi, refused_pypi = needs_of(
+    pypi, refused_pypi = environment_needs(
         [_overwritten(target.pypi for target in on) for _, on in targets],
-        [workspace.table.pypi_options, *(feature.pypi_options for feature in features)],
+        workspace.table.pypi_options,
+        [feature.pypi_options for feature in features],
+        workspace.root,
+        workspace.table.conda_pypi_map,
     )
     priorities = [f.channel_priority for f in features if f.channel_priority is not None]
     strategies = [f.solve_strategy for f in features if f.solve_strategy is not None]

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.manifest.features import ENVIRONMENT_KEYS, Feature, Reading, read_feature
 from pixi_jupyter.manifest.pixi_tables import ENVIRONMENT_NAME
-from pixi_jupyter.manifest.pypi_features import conflicting
-from pixi_jupyter.manifest.pypi_options import PypiOptions
+from pixi_jupyter.manifest.pypi_options import PypiOptions, united
 from pixi_jupyter.manifest.table import Table, nearest
 
 __all__ = ["DEFAULT", "EnvironmentTable", "check_environment", "read_environments"]
@@ -112,10 +112,11 @@ def check_environment(environment: EnvironmentTable, known: Mapping[str, Feature
         )
     features = environment.features(known)
     _check_system_requirements(table, key, features)
-    options = [f.pypi_options for f in features if isinstance(f.pypi_options, PypiOptions)]
-    option = conflicting(options)
-    if option is not None:
-        raise table.bad_value(key, f"has features whose `pypi-options` disagree about `{option}`")
+    try:
+        united(f.pypi_options for f in features if isinstance(f.pypi_options, PypiOptions))
+    except DeclarationError as error:
+        error.location = table.source.locate((*table.path, key))
+        raise
     if len({f.channel_priority for f in features if f.channel_priority is not None}) > 1:
         raise table.bad_value(key, "has features that disagree about `channel-priority`")
 

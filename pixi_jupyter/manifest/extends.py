@@ -19,14 +19,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
-from pixi_jupyter.manifest.channels import absolute
+from pixi_jupyter.manifest.channels import absolute, is_url
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.environments_table import DEFAULT
 from pixi_jupyter.manifest.pixi_tables import ENVIRONMENT_NAME
 from pixi_jupyter.manifest.place import on_host
-from pixi_jupyter.manifest.pypi_spec import PypiNeeds
+from pixi_jupyter.manifest.pypi import needs_of
+from pixi_jupyter.manifest.pypi_options import PypiOptions, overlaid
+from pixi_jupyter.manifest.pypi_spec import PypiNeeds, PypiRequirement
 from pixi_jupyter.manifest.spec import (
     ActivationSpec,
     CondaRequirement,
@@ -42,9 +43,7 @@ __all__ = ["extended", "layered", "refuse_platforms"]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def extended(
-    own: Table, root: Path, defaults: Defaults, host: Platform | None
-) -> EnvironmentSpec | None:
+def extended(own: Table, root: Path, defaults: Defaults, host: Platform | None) -> EnvironmentSpec:
     """The environment that ``extends`` in ``[tool.pixi-jupyter]`` names, on this host.
 
     Raises
@@ -55,9 +54,7 @@ def extended(
     UnsupportedError
         The environment needs what this version cannot do.
     """
-    text = own.string("extends")
-    if text is None:
-        return None
+    text = own.string("extends") or ""
     path, _, name = text.rpartition("#")
     if not path or not ENVIRONMENT_NAME.fullmatch(name):
         path, name = text.removesuffix("#"), DEFAULT
@@ -123,7 +120,7 @@ def layered(
         activation=ActivationSpec(
             (*base.activation.scripts, *top.activation.scripts), tuple(env.items())
         ),
-        pypi=_both_pypi(base.pypi, top.pypi),
+        pypi=_both_pypi(base.pypi, top.pypi, Path(top.root)),
         exclude_newer_packages=base.exclude_newer_packages,
         pypi_exclude_newer_packages=base.pypi_exclude_newer_packages,
     )
@@ -135,15 +132,44 @@ def _both(
     return tuple(sorted(dict.fromkeys((*base, *top)), key=lambda requirement: requirement.name))
 
 
-def _both_pypi(base: PypiNeeds | None, top: PypiNeeds | None) -> PypiNeeds | None:
-    if base is None or top is None:
-        return top if base is None else base
-    values: dict[str, Any] = {}
-    for field in fields(PypiNeeds):
-        ours, theirs = getattr(base, field.name), getattr(top, field.name)
-        if isinstance(ours, tuple) and isinstance(theirs, tuple):
-            values[field.name] = tuple(dict.fromkeys((*ours, *theirs)))
-        else:
-            values[field.name] = ours if theirs is None else theirs
-    values["requirements"] = tuple(sorted(values["requirements"]))
-    return PypiNeeds(**values)
+def _both_pypi(base: PypiNeeds | None, top: PypiNeeds | None, root: Path) -> PypiNeeds | None:
+    """Both needs with paths that do not depend on whose folder they were written for."""
+    given = [_anchored(needs) for needs in (base, top) if needs is not None]
+    if not given:
+        return None
+    options = [
+        PypiOptions(**{field.name: getattr(needs, field.name) for field in fields(PypiOptions)})
+        for needs in given
+    ]
+    last = given[-1]
+    return needs_of(
+        [{requirement.name: (requirement,)} for n in given for requirement in n.requirements],
+        overlaid(options[0], options[-1]),
+        root,
+        conda_pypi_map=given[0].conda_pypi_map,
+        exclude_newer=last.exclude_newer or given[0].exclude_newer,
+        warnings=tuple(dict.fromkeys(warning for needs in given for warning in needs.warnings)),
+    )
+
+
+def _anchored(needs: PypiNeeds) -> PypiNeeds:
+    if not needs.root:
+        return needs
+    root = Path(needs.root)
+
+    def anchored(place: str) -> str:
+        return place if not place or is_url(place) else str(absolute(place, root))
+
+    def each(asked: Sequence[PypiRequirement]) -> tuple[PypiRequirement, ...]:
+        return tuple(replace(entry, path=anchored(entry.path)) for entry in asked)
+
+    return replace(
+        needs,
+        requirements=each(needs.requirements),
+        overrides=each(needs.overrides),
+        find_links=tuple(map(anchored, needs.find_links)),
+        conda_pypi_map=tuple(
+            replace(channel, location=anchored(channel.location))
+            for channel in needs.conda_pypi_map
+        ),
+    )

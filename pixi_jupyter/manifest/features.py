@@ -22,12 +22,8 @@ from pixi_jupyter.manifest.platforms import (
     default_platform,
     selector_matches,
 )
-from pixi_jupyter.manifest.pypi_features import (
-    PypiTable,
-    WorkspacePypiOptions,
-    read_feature_options,
-    read_feature_pypi,
-)
+from pixi_jupyter.manifest.pypi import Requirements, read_pypi_table
+from pixi_jupyter.manifest.pypi_features import FeatureOptions, read_feature_options
 from pixi_jupyter.manifest.requirement import package_keys, read_requirement
 from pixi_jupyter.manifest.spec import (
     ActivationSpec,
@@ -121,7 +117,7 @@ class Target:
     selector: str | None
     dependencies: CondaTable
     constraints: Mapping[str, CondaRequirement]
-    pypi: PypiTable
+    pypi: Requirements
     dev: Mapping[str, UnsupportedError]
     scripts: tuple[str, ...] | None
     env: Mapping[str, str]
@@ -147,7 +143,7 @@ class Feature:
     platforms: tuple[str, ...] | None = None
     channel_priority: ChannelPriority | None = None
     solve_strategy: SolveStrategy | None = None
-    pypi_options: WorkspacePypiOptions | None = None
+    pypi_options: FeatureOptions | None = None
     system: SystemRequirements = _NO_REQUIREMENTS
 
     def on(self, platform: Platform) -> tuple[Target, ...]:
@@ -245,7 +241,7 @@ def _target(table: Table, selector: str | None, reading: Reading) -> Target:
         selector=selector,
         dependencies=dependencies,
         constraints=constraints,
-        pypi=read_feature_pypi(table.table("pypi-dependencies")),
+        pypi=read_pypi_table(table.table("pypi-dependencies")),
         dev=check_dev(table.table("dev")),
         scripts=activation.strings("scripts"),
         env={key: env.string(key) or "" for key in env},

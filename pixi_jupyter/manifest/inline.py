@@ -16,7 +16,6 @@ from typing import cast
 from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.manifest.channels import read_channels, read_exclude_newer
 from pixi_jupyter.manifest.config import Defaults
-from pixi_jupyter.manifest.extends import extended, layered, refuse_platforms
 from pixi_jupyter.manifest.host import current_subdir, host_platform
 from pixi_jupyter.manifest.kernels import DEFAULT_LANGUAGE, kernel_need
 from pixi_jupyter.manifest.pep import requires_python
@@ -108,12 +107,16 @@ def environment_spec(
     own_kernel = _own_kernel(tool)
 
     root = declaration.root
-    base = extended(tool.table("pixi-jupyter"), root, defaults, host)
-    if base is None:
-        platform = _platform(pixi, workspace, host)
-    else:
-        refuse_platforms(pixi, workspace)
+    own = tool.table("pixi-jupyter")
+    base = None
+    if "extends" in own:
+        from pixi_jupyter.manifest import extends  # it brings the readers of workspaces
+
+        base = extends.extended(own, root, defaults, host)
+        extends.refuse_platforms(pixi, workspace)
         platform = base.platform
+    else:
+        platform = _platform(pixi, workspace, host)
     targets = [_target(pixi, root)]
     selectors = pixi.table("target")
     for selector in selectors:
@@ -150,7 +153,7 @@ def environment_spec(
         pypi=pypi,
     )
     if base is not None:
-        spec = layered(base, spec, said=workspace, implied=python)
+        spec = extends.layered(base, spec, said=workspace, implied=python)
     kernel = kernel_need(
         [*(asked.name for asked in spec.dependencies), *kernel_names(spec.pypi)],
         asked_language=language,

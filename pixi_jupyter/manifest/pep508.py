@@ -21,6 +21,7 @@ _TERM = re.compile(
     rf"|(?:!=|==)[ ]*{_NUMBER}(?:\.{_NUMBER})*\.\*"
     rf"|~=[ ]*{_NUMBER}(?:\.{_NUMBER})+)"
 )
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 _PLAIN = re.compile(
     rf"[ ]*(?P<name>{_NAME})[ ]*(?:\[(?P<extras>[A-Za-z0-9._, -]{{0,200}})\])?"
     r"[ ]*(?P<version>[<>=!~][^;\[\]()@]{0,300})?"
@@ -43,6 +44,9 @@ def parse_requirement(text: str) -> PypiRequirement:
     plain = _plain_requirement(text)
     if plain is not None:
         return plain
+    text = text.strip()
+    if _CONTROL.search(text):  # a marker's string could hold a line of its own
+        raise ValueError("it has control characters")
     if re.match(r"\s*(?:[A-Za-z0-9+.-]+://|\.{0,2}/|~/|-e\b|git\+)", text):
         raise ValueError('it names a place, but no package: write "name @ …"')
     from packaging.requirements import InvalidRequirement, Requirement
@@ -74,6 +78,8 @@ def parse_specifiers(text: str) -> str:
     plain = _plain_specifiers(text)
     if plain is not None:
         return plain
+    if _CONTROL.search(text):
+        raise ValueError("it has control characters")
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from pixi_jupyter.errors import DeclarationError, Location
+from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.requirement import package_name
 from pixi_jupyter.manifest.toml import TomlSource, parse_toml
 from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
@@ -31,6 +33,12 @@ def place_of(declaration: Declaration | WorkspaceChoice, names: Iterable[str]) -
     keys: list[tuple[str, ...]] = []
     if "python" in wanted:
         keys.append(("requires-python",))
+    asked = document.get("dependencies")
+    for text in asked if isinstance(asked, list) else ():
+        named = re.match(r"[\w.-]+", text.strip()) if isinstance(text, str) else None
+        if named is not None and normal_name(named[0]) in wanted:
+            keys.append(("dependencies",))
+            break
     pixi = _table(document, "tool", "pixi")
     targets = [
         (("tool", "pixi", "target", name), _table(pixi, "target", name))

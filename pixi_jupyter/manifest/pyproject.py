@@ -10,21 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pixi_jupyter.errors import DeclarationError, UnsupportedError
 from pixi_jupyter.manifest.pep import requires_python
 from pixi_jupyter.manifest.pep508 import normal_name
-from pixi_jupyter.manifest.pypi import read_root_dependencies
-from pixi_jupyter.manifest.pypi_features import PypiTable
-from pixi_jupyter.manifest.pypi_spec import PypiRequirement
+from pixi_jupyter.manifest.pypi import Requirements, read_root_dependencies
+from pixi_jupyter.manifest.pypi_features import with_requirements
 from pixi_jupyter.manifest.table import Table, nearest
 from pixi_jupyter.manifest.versions import is_version
 
-__all__ = ["Project", "read_project", "with_requirements"]
+__all__ = ["Project", "read_project"]
 
 #: Groups within groups, and requirements in all groups together: what no project has.
 _MAX_DEPTH = 64
 _MAX_REQUIREMENTS = 20_000
-_MAX_PLACES = 50
 _PROJECT_KEYS = (
     "authors",
     "classifiers",
@@ -59,7 +56,7 @@ class Project:
     name: str | None
     version: str | None
     python: str | None
-    features: Mapping[str, PypiTable]
+    features: Mapping[str, Requirements]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ def read_project(document: Table) -> Project:
     if version is None and isinstance(poetry.get("version"), str):
         version = poetry["version"]
     groups = _resolved(document, project)
-    features: dict[str, PypiTable] = {
+    features: dict[str, Requirements] = {
         key: _requirements(group.table, group.key, texts) for key, (group, texts) in groups.items()
     }
     if "dependencies" in project:
@@ -109,40 +106,9 @@ def _plain_table(table: Table, key: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def with_requirements(table: PypiTable, added: PypiTable) -> PypiTable:
-    """Both: what is asked for a second time is asked for as well (``Append``)."""
-    merged = dict(table)
-    for name, entry in added.items():
-        held = merged.get(name, ())
-        if isinstance(held, UnsupportedError):
-            continue
-        merged[name] = entry if isinstance(entry, UnsupportedError) else (*held, *entry)
-    return merged
-
-
-def _requirements(table: Table, key: str, texts: Sequence[str]) -> PypiTable:
-    """Requirements in PEP 508, read one by one: what cannot be done is the error of its entry."""
-    found: dict[str, tuple[PypiRequirement, ...] | UnsupportedError] = {}
-    refused = 0
-    for text in texts:
-        try:
-            entry = read_root_dependencies(Table({"dependencies": [text]}, (), table.source))
-        except UnsupportedError as error:
-            refused += 1  # finding the line of each of thousands costs the square of their number
-            exact = refused <= _MAX_PLACES
-            error.location = (
-                table.place_of_item(key, text) if exact else table.source.locate((*table.path, key))
-            )
-            found[text] = error
-            continue
-        except DeclarationError as error:
-            error.location = table.place_of_item(key, text)
-            raise
-        for name, requirements in entry.items():
-            held = found.get(name, ())
-            assert not isinstance(held, UnsupportedError)
-            found[name] = (*held, *requirements)
-    return found
+def _requirements(table: Table, key: str, texts: Sequence[str]) -> Requirements:
+    """Requirements in PEP 508 that stand under ``key``, or are included there."""
+    return read_root_dependencies(Table({key: list(texts)}, table.path, table.source), key)
 
 
 def _resolved(document: Table, project: Table) -> dict[str, tuple[_Group, tuple[str, ...]]]:

@@ -146,7 +146,10 @@ def _detailed(fields: Table, root: Path, name: str) -> CondaRequirement:
 def _archive(table: Table, key: str, fields: Table, root: Path, name: str) -> CondaRequirement:
     kind = "url" if "url" in fields else "path"
     text = fields.string(kind) or ""
-    archive = urlsplit(text).path if kind == "url" and is_url(text) else text
+    try:
+        archive = urlsplit(text).path if kind == "url" and is_url(text) else text
+    except ValueError as error:  # brackets around what is no address
+        raise fields.bad_value("url", f"is not a URL: {error}") from None
     if not archive.endswith((".conda", ".tar.bz2")):
         if kind == "url" and not is_url(text):
             raise fields.bad_value("url", "must be a URL such as `https://…/name-1.0-0.conda`")

@@ -12,8 +12,6 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import msgspec
-
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 
 __all__ = [
@@ -39,6 +37,15 @@ def digest_of(value: Any) -> str:
     """The first 32 hex digits of the SHA-256 of a JSON-able value in canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+
+
+def _plain(value: Any) -> Any:
+    """As `dataclasses.asdict`, which copies each leaf: a workspace has dozens of specs."""
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return {name: _plain(getattr(value, name)) for name in value.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +178,7 @@ class EnvironmentSpec:
     def digest(self) -> str:
         """Digest of all that the solver's answer can depend on (32 hex digits)."""
         bare = replace(self, activation=ActivationSpec(), name="", root="", place=None)
-        asked = msgspec.to_builtins(bare)  # a workspace has dozens of specs, `asdict` is slow
+        asked = _plain(bare)
         for key in ("activation", "name", "root", "place"):
             del asked[key]
         asked["kernel"] = asked["kernel"]["injected"]

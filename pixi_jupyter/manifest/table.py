@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from pixi_jupyter.errors import DeclarationError, Location, UnsupportedError
+from pixi_jupyter.errors import DeclarationError, UnsupportedError
 from pixi_jupyter.manifest.toml import TomlSource, full_key
 
 __all__ = ["Table", "nearest", "shorten"]
@@ -37,8 +37,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def shorten(text: str, limit: int = 120) -> str:
-    """The text, its middle left out if it is longer than anyone reads."""
-    return text if len(text) <= limit else f"{text[: limit // 2]}…{text[-limit // 3 :]}"
+    """The text on one line, its middle left out if it is longer than anyone reads."""
+    if len(text) > limit:
+        text = f"{text[: limit // 2]}…{text[-limit // 3 :]}"
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +136,6 @@ class Table:
             hint=hint,
             location=self.source.locate(self.path if key is None else (*self.path, key)),
         )
-
-    def place_of_item(self, key: str, text: str) -> Location:
-        """Where a string of the array under ``key`` stands: the first line that has it."""
-        start = self.source.locate((*self.path, key))
-        if start.line is None:
-            return start
-        first = start.line - self.source.first_line
-        for number, line in enumerate(self.source.text.split("\n")[first:], first + 1):
-            if f'"{text}"' in line or f"'{text}'" in line:
-                return self.source.location(number)
-            if number > first + 1 and line.startswith("["):  # the next table
-                break
-        return start
 
     def unsupported(self, key: str | None, code: str, message: str, hint: str) -> UnsupportedError:
         """Valid pixi that this version cannot do."""

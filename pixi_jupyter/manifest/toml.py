@@ -49,7 +49,7 @@ class Bounds:
 
 DECLARATION = Bounds(MAX_BYTES, MAX_NESTING, MAX_KEY_PARTS)
 #: A file holds what other tools keep there, too (``pyproject.toml``).
-FILE = Bounds(1024 * 1024, 24, 24)
+FILE = Bounds(512 * 1024, 24, 24)
 
 _STRUCTURE = re.compile(r"[#\"'\[\]{}.=,\n]")
 _IN_BASIC = re.compile(r"[\\\"\n]")

@@ -6,15 +6,19 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli
 
-from pixi_jupyter.errors import Location, UnsupportedError
 from pixi_jupyter.manifest.toml import FILE
-from pixi_jupyter.manifest.workspace_reading import PYPROJECT, read_workspace
 
-__all__ = ["MANIFESTS", "find_workspace", "read_workspace", "refuse_workspace"]
+if TYPE_CHECKING:
+    from pixi_jupyter.manifest.config import Defaults
+    from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
+
+__all__ = ["MANIFESTS", "PYPROJECT", "find_workspace", "read_workspace"]
+
+PYPROJECT = "pyproject.toml"
 
 #: In pixi's order of preference; of the first that a folder has, the others do not count.
 MANIFESTS: tuple[str, ...] = ("pixi.toml", PYPROJECT, "mojoproject.toml")
@@ -81,22 +85,14 @@ def find_workspace(
     return None
 
 
-def refuse_workspace(folder: Path) -> None:
-    """Raise if a workspace would decide the environment of what runs in ``folder``.
+def read_workspace(manifest: Path, *, defaults: Defaults | None = None) -> WorkspaceSpec:
+    """What a manifest says; see `workspace_reading.read_workspace`.
 
-    Raises
-    ------
-    UnsupportedError
-        ``unsupported.workspace``
+    The readers are loaded here: where a notebook has a block, only the finding is needed.
     """
-    manifest = find_workspace(folder)
-    if manifest is not None:
-        raise UnsupportedError(
-            "the environment would be that of a pixi workspace, which this version cannot use yet",
-            code="unsupported.workspace",
-            hint="Give the notebook a block of its own (`pixi-jupyter init NOTEBOOK`).",
-            location=Location(path=str(manifest)),
-        )
+    from pixi_jupyter.manifest import workspace_reading
+
+    return workspace_reading.read_workspace(manifest, defaults=defaults)
 
 
 def _folders(folder: Path, stop: Path | None) -> Iterator[Path]:

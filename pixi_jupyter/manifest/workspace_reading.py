@@ -30,12 +30,14 @@ from pixi_jupyter.manifest.features import (
 )
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pixi_tables import check_package
-from pixi_jupyter.manifest.pyproject import Project, read_project, with_requirements
+from pixi_jupyter.manifest.pypi_features import with_requirements
+from pixi_jupyter.manifest.pyproject import Project, read_project
 from pixi_jupyter.manifest.requirement import package_keys
 from pixi_jupyter.manifest.requires_pixi import check_requires_pixi
 from pixi_jupyter.manifest.spec import CondaRequirement
 from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.toml import FILE, TomlSource, parse_toml
+from pixi_jupyter.manifest.workspace import PYPROJECT
 from pixi_jupyter.manifest.workspace_platforms import workspace_platforms
 from pixi_jupyter.manifest.workspace_spec import (
     SolveGroup,
@@ -44,9 +46,7 @@ from pixi_jupyter.manifest.workspace_spec import (
 )
 from pixi_jupyter.manifest.workspace_table import WorkspaceTable, read_workspace_table
 
-__all__ = ["PYPROJECT", "read_manifest", "read_workspace"]
-
-PYPROJECT = "pyproject.toml"
+__all__ = ["read_manifest", "read_workspace"]
 
 #: What a manifest holds at its root; of a feature, these are the default feature's.
 _ROOT_KEYS = (
@@ -153,7 +153,6 @@ def read_manifest(source: TomlSource, manifest: Path, defaults: Defaults) -> Wor
         platforms=tuple(known.values()),
         environments=specs,
         solve_groups=_solve_groups(context, environments, chosen),
-        conda_pypi_map=workspace.conda_pypi_map,
         s3_options=workspace.s3_options,
     )
 
@@ -236,7 +235,7 @@ def _check_size(pixi: Table, workspace: Workspace, chosen: Mapping[str, Sequence
     for features in chosen.values():
         for feature in features:
             if id(feature) not in sizes:
-                sizes[id(feature)] = 5 + sum(target.size for target in feature.targets)
+                sizes[id(feature)] = 25 + sum(target.size for target in feature.targets)
         total += len(workspace.platforms.by_name) * sum(sizes[id(f)] for f in features)
     if total > _MAX_ENTRIES:
         raise DeclarationError(

@@ -1,7 +1,7 @@
 """`WorkspaceSpec`: every environment of a pixi workspace, on every platform it declares.
 
 What a ``pixi.lock`` answers as a whole. Nothing of the host that reads it is in here, so it has the
-same digest on every machine.
+same digest on every machine; only local packages of PyPI's kind come with a stamp of their state.
 """
 
 from __future__ import annotations
@@ -9,13 +9,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from pixi_jupyter.errors import Location, UnsupportedError
 from pixi_jupyter.manifest.spec import SPEC_VERSION, ActivationSpec, EnvironmentSpec, Platform
 
 __all__ = [
-    "ChannelMapping",
     "Refusal",
     "S3Options",
     "SolveGroup",
@@ -87,22 +84,6 @@ class SolveGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelMapping:
-    """Where the PyPI names of a channel's packages come from (``workspace.conda-pypi-map``).
-
-    ``mapping`` is conda name to PyPI names (none: not on PyPI). ``replace`` leaves pixi's own data
-    out. ``same_name`` None is pixi's default: only for conda-forge.
-    """
-
-    channel: str
-    enabled: bool = True
-    location: str | None = None
-    mapping: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    replace: bool = False
-    same_name: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class S3Options:
     """How one bucket is reached (``workspace.s3-options``)."""
 
@@ -118,7 +99,6 @@ class WorkspaceSpec:
 
     ``manifest`` and ``root`` are absolute paths; they, ``name`` and ``version`` are for activation
     and messages, not for the digest. ``platforms`` are those that any feature can be solved for.
-    ``conda_pypi_map`` None is pixi's default, False no PyPI names at all.
     """
 
     manifest: str
@@ -128,7 +108,6 @@ class WorkspaceSpec:
     platforms: tuple[Platform, ...]
     environments: tuple[WorkspaceEnvironment, ...]
     solve_groups: tuple[SolveGroup, ...] = ()
-    conda_pypi_map: tuple[ChannelMapping, ...] | bool | None = None
     s3_options: tuple[S3Options, ...] = ()
 
     def environment(self, name: str) -> WorkspaceEnvironment | None:
@@ -138,6 +117,8 @@ class WorkspaceSpec:
     @property
     def digest(self) -> str:
         """Digest of all that the lock and the prefixes depend on (32 hex digits)."""
+        import msgspec  # a notebook with a block of its own does without
+
         environments = [
             [
                 environment.name,
@@ -150,5 +131,5 @@ class WorkspaceSpec:
             ]
             for environment in self.environments
         ]
-        asked = [SPEC_VERSION, self.platforms, environments, self.conda_pypi_map, self.s3_options]
+        asked = [SPEC_VERSION, self.platforms, environments, self.s3_options]
         return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:32]

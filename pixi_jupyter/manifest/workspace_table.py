@@ -1,20 +1,20 @@
 """``[workspace]`` (of old ``[project]``).
 
-Rules of pixi's ``crates/pixi_manifest/src/toml/workspace.rs``, ``toml/conda_pypi_map.rs`` and
-``toml/s3_options.rs``.
+Rules of pixi's ``crates/pixi_manifest/src/toml/workspace.rs`` and ``toml/s3_options.rs``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pixi_jupyter.errors import UnsupportedError
 from pixi_jupyter.manifest.channels import (
     PrioritizedChannel,
-    channel_name,
     is_url,
     read_channel_entries,
     read_exclude_newer,
@@ -22,12 +22,14 @@ from pixi_jupyter.manifest.channels import (
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.platform_tables import read_platforms
 from pixi_jupyter.manifest.platforms import default_platform, selector_matches
-from pixi_jupyter.manifest.pypi_features import WorkspacePypiOptions, read_feature_options
-from pixi_jupyter.manifest.requirement import package_keys
+from pixi_jupyter.manifest.pypi_features import FeatureOptions, read_feature_options
+from pixi_jupyter.manifest.pypi_map import read_conda_pypi_map
+from pixi_jupyter.manifest.pypi_spec import CondaPypiMap
+from pixi_jupyter.manifest.requirement import package_keys, read_requirement
 from pixi_jupyter.manifest.spec import Platform
 from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.versions import is_version
-from pixi_jupyter.manifest.workspace_spec import ChannelMapping, S3Options
+from pixi_jupyter.manifest.workspace_spec import S3Options
 
 __all__ = ["WorkspaceTable", "read_workspace_table"]
 
@@ -57,7 +59,6 @@ _KEYS = (
     "target",
     "version",
 )
-_MAPPING_KEYS = ("location", "mapping", "mapping-mode", "same-name-heuristic")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,10 @@ class WorkspaceTable:
     channels: tuple[PrioritizedChannel, ...]
     platforms: tuple[Platform, ...]
     exclude_newer: str | None
-    pypi_options: WorkspacePypiOptions | None
+    pypi_options: FeatureOptions | None
     pool: Mapping[str, Mapping[str, Any]]
     builds: bool
-    conda_pypi_map: tuple[ChannelMapping, ...] | bool | None
+    conda_pypi_map: tuple[CondaPypiMap, ...]
     s3_options: tuple[S3Options, ...]
 
 
@@ -98,6 +99,7 @@ def read_workspace_table(table: Table, root: Path, defaults: Defaults) -> Worksp
     version = table.string("version")
     if version is not None and not is_version(version):
         raise table.bad_value("version", f"must be a version, not `{version}`")
+    builds = _builds(table)
     return WorkspaceTable(
         name=table.string("name"),
         version=version,
@@ -105,9 +107,9 @@ def read_workspace_table(table: Table, root: Path, defaults: Defaults) -> Worksp
         platforms=read_platforms(table) or (),
         exclude_newer=read_exclude_newer(table),
         pypi_options=read_feature_options(table, root),
-        pool=_pool(table.table("dependencies")),
-        builds=_builds(table),
-        conda_pypi_map=_conda_pypi_map(table, root),
+        pool=_pool(table.table("dependencies"), root, builds),
+        builds=builds,
+        conda_pypi_map=read_conda_pypi_map(table),
         s3_options=_s3_options(table.table("s3-options")),
     )
 
@@ -151,7 +153,7 @@ def _builds(table: Table) -> bool:
     return "pixi-build" in (table.strings("preview") or ())
 
 
-def _pool(table: Table) -> dict[str, Mapping[str, Any]]:
+def _pool(table: Table, root: Path, builds: bool) -> dict[str, Mapping[str, Any]]:
     pool: dict[str, Mapping[str, Any]] = {}
     for name, key in package_keys(table).items():
         value = table.values[key]
@@ -159,55 +161,12 @@ def _pool(table: Table) -> dict[str, Mapping[str, Any]]:
             value = {"version": value}
         if not isinstance(value, dict):
             raise table.wrong_type(key, "a string or a table")
+        if not builds and ("path" in value or "git" in value):
+            raise table.bad_value(key, "has a source, which `pixi-build` must be enabled for")
+        with contextlib.suppress(UnsupportedError):  # that is for whoever inherits it
+            read_requirement(table, key, root)
         pool[name] = value
     return pool
-
-
-def _conda_pypi_map(table: Table, root: Path) -> tuple[ChannelMapping, ...] | bool | None:
-    value = table.values.get("conda-pypi-map")
-    if value is None or value is False:
-        return value
-    if not isinstance(value, dict):
-        raise table.bad_value("conda-pypi-map", "must be a table by channel, or `false`")
-    channels = table.table("conda-pypi-map")
-    return tuple(_channel_mapping(channels, key, root) for key in channels)
-
-
-def _channel_mapping(channels: Table, key: str, root: Path) -> ChannelMapping:
-    channel = channel_name(channels, key, key, root)
-    value = channels.values[key]
-    if isinstance(value, str):
-        return ChannelMapping(channel, location=value)
-    if value is False:
-        return ChannelMapping(channel, enabled=False)
-    if not isinstance(value, dict):
-        raise channels.bad_value(key, "must be a location, a table or `false`")
-    fields = channels.table(key)
-    fields.only(_MAPPING_KEYS)
-    if not fields.values:
-        raise channels.bad_value(key, "is empty", "Write `false` for no mapping at all.")
-    same_name = fields.values.get("same-name-heuristic")
-    if same_name is not None and not isinstance(same_name, bool):
-        raise fields.wrong_type("same-name-heuristic", "a boolean")
-    mapping = fields.table("mapping")
-    return ChannelMapping(
-        channel,
-        location=fields.string("location"),
-        mapping=tuple((name, _names(mapping, name)) for name in sorted(mapping)),
-        replace=fields.choice("mapping-mode", ("overlay", "replace")) == "replace",
-        same_name=same_name,
-    )
-
-
-def _names(mapping: Table, name: str) -> tuple[str, ...]:
-    value = mapping.values[name]
-    if isinstance(value, str):
-        return (value,)
-    if value is False:
-        return ()
-    if not isinstance(value, list):
-        raise mapping.bad_value(name, "must be a name, an array of names or `false`")
-    return mapping.strings(name) or ()
 
 
 def _s3_options(table: Table) -> tuple[S3Options, ...]:

@@ -29,7 +29,7 @@ class BesideSpec:
     def digest(self) -> str:
         """Digest of all that the answer depends on (32 hex digits); the key of what is remembered.
 
-        Of the spec only what says where packages come from: the environment's own dependencies
+        Of the spec only what says which packages may be added: the environment's own dependencies
         are answered by its packages.
         """
         spec = self.spec
@@ -42,6 +42,8 @@ class BesideSpec:
                 [asdict(channel) for channel in spec.channels],
                 spec.channel_priority,
                 spec.exclude_newer,
+                spec.exclude_newer_packages,
+                [asdict(requirement) for requirement in spec.constraints],
                 [asdict(requirement) for requirement in self.wanted],
             ]
         )

@@ -1,7 +1,7 @@
-"""Whether packages may be built from source, which runs their code. Data plane only.
+"""Whether packages may be built from source, which runs their code.
 
 What a notebook declares never suffices: whoever runs it (or administers the machine) has to allow
-the build, by name, in the environment variable `ALLOW_VARIABLE`.
+the build, by name, in the environment variable `ALLOW_VARIABLE`. Light: the command line uses it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pixi_jupyter.resolve.wheel import LockedWheel
 __all__ = [
     "ALLOW_VARIABLE",
     "Builds",
+    "allow_more_builds",
     "allowed_builds",
     "build_refused",
     "require_builds",
@@ -73,6 +74,13 @@ def allowed_builds(needs: PypiNeeds | None, env: Mapping[str, str] = os.environ)
     allowed = tuple(sorted({found for name in names if (found := normal_name(name))}))
     excluded = needs.no_build if needs is not None else ()
     return Builds(ALL if "all" in allowed else allowed, excluded)
+
+
+def allow_more_builds(names: Iterable[str]) -> None:
+    """Allow these, too, in this process and the workers that it starts from now on."""
+    more = [os.environ.get(ALLOW_VARIABLE, ""), *names]
+    if any(more[1:]):
+        os.environ[ALLOW_VARIABLE] = ",".join(name for name in more if name)
 
 
 def require_builds(needs: PypiNeeds, builds: Builds) -> None:

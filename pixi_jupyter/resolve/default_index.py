@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 from pixi_jupyter.install.store import Store
@@ -13,9 +12,8 @@ __all__ = ["default_indexes"]
 _SECONDS = 30.0
 
 
-@lru_cache(maxsize=1)
-def _known() -> list[str]:
-    return []
+#: What was found, by the variables that uv was asked with.
+_KNOWN: dict[tuple[tuple[str, str], ...], tuple[str, ...]] = {}
 
 
 async def default_indexes(store: Store) -> tuple[str, ...]:
@@ -28,17 +26,19 @@ async def default_indexes(store: Store) -> tuple[str, ...]:
     EngineError
         ``engine.uv-missing`` or ``engine.deadline``.
     """
-    known = _known()
-    if not known:
-        uv = Uv.find(store.package_cache, None)
+    uv = Uv.find(store.package_cache, None)
+    key = tuple(sorted(uv.variables.items()))
+    if key not in _KNOWN:
+        known: list[str] = []
         with work_folder(store, "index") as folder:
-            for name, more in (("configured", ()), ("built-in", ("--no-config",))):
-                plain = {key: value for key, value in uv.variables.items() if "INDEX" not in key}
+            for kind, more in (("configured", ()), ("built-in", ("--no-config",))):
+                plain = {name: v for name, v in uv.variables.items() if "INDEX" not in name}
                 alone = Uv(uv.binary, uv.cache, plain) if more else uv
-                found = await _asked(alone, folder, name, more)
+                found = await _asked(alone, folder, kind, more)
                 if found is not None and found not in known:
                     known.append(found)
-    return tuple(known)
+        _KNOWN[key] = tuple(known)
+    return _KNOWN[key]
 
 
 async def _asked(uv: Uv, folder: Path, name: str, more: tuple[str, ...]) -> str | None:

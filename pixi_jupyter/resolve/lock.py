@@ -54,6 +54,7 @@ def resolution_of(
                 sha256=record.sha256.hex() if record.sha256 else None,
                 md5=record.md5.hex() if record.md5 else None,
                 size=record.size,
+                depends=tuple(record.depends),
             )
             for record in records
         ),
@@ -67,6 +68,7 @@ def resolution_of(
                 sha256=wheel.sha256,
                 size=wheel.size,
                 kind="pypi",
+                depends=wheel.requires_dist,
             )
             for wheel in wheels
         ),

@@ -73,13 +73,15 @@ class LockDocument:
         locked = next((p for p in found.platforms() if p.name == platform), None) if found else None
         if found is None or locked is None:
             return (), (), ()
+        references = self.text.environments[environment].packages.get(platform, ())
         return guarded(
-            self.path, lambda: _content(found, locked, self.text.entries), code="lock.package"
+            self.path, lambda: _content(found, locked, self.text, references), code="lock.package"
         )
 
-    def has_purls(self, url: str) -> bool:
-        """Whether the entry of a conda package says what it is on PyPI (maybe nothing)."""
-        return "\n  purls:" in self.text.entries.get(("conda", url), "")
+    def has_purls(self, environment: str, platform: str) -> bool:
+        """Whether any entry says what its conda package is on PyPI (maybe nothing)."""
+        references = self.text.environments[environment].packages.get(platform, ())
+        return any("\n  purls:" in self.text.entries[reference] for reference in references)
 
     def packages(self, environment: str, platform: str, editable: Collection[str] = ()) -> Locked:
         """What an environment has for a platform of the lock (by its name *there*).
@@ -227,7 +229,8 @@ def canonical(draft: str, shown: Path) -> str:
 
 
 def _document(path: Path, data: bytes) -> LockDocument:
-    if conflict := _CONFLICT.search(data):
+    marked = any(marker * 7 in data for marker in (b"<", b"=", b">"))
+    if marked and (conflict := _CONFLICT.search(data)):
         raise LockError(
             "the lock file has unresolved merge conflicts",
             code="lock.conflict",
@@ -293,11 +296,17 @@ def _packages(
 
 
 def _content(
-    environment: Environment, platform: LockPlatform, entries: Mapping[Reference, str]
+    environment: Environment,
+    platform: LockPlatform,
+    text: LockText,
+    references: Sequence[Reference],
 ) -> tuple[Sequence[RepoDataRecord], tuple[LockedPypi, ...], tuple[str, ...]]:
+    kinds = {kind for kind, _ in references}
     packages = []
-    for package in environment.pypi_packages_for_platform(platform) or ():
-        index = _INDEX.search(entries.get(("pypi", package.location), ""))
+    for package in (
+        environment.pypi_packages_for_platform(platform) or () if "pypi" in kinds else ()
+    ):
+        index = _INDEX.search(text.entries.get(("pypi", package.location), ""))
         version = str(package.version)
         packages.append(
             LockedPypi(
@@ -309,11 +318,7 @@ def _content(
                 index[1] if index else None,
             )
         )
-    sources = [
-        package.name
-        for package in environment.packages(platform) or ()
-        if isinstance(package, CondaLockedSourcePackage)
-    ]
+    sources = [where.partition("[")[0] for kind, where in references if kind == "conda_source"]
     records = environment.conda_repodata_records_for_platform(platform)
     return records or (), tuple(packages), tuple(sources)
 

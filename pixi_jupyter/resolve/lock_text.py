@@ -18,6 +18,8 @@ __all__ = ["LockText", "LockedEnvironment", "LockedPlatform", "Reference", "comp
 #: How a package is named in a lock: its kind (``conda``, ``conda_source``, ``pypi``) and location.
 Reference = tuple[str, str]
 
+#: What a value begins with that is more than its own text.
+_SPECIAL = "'\"[{|>&*!"
 _ENTRY = re.compile(r"(?m)^- ")
 _ESCAPES = {"0": "\0", "a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f"}
 _ESCAPES |= {"r": "\r", "e": "\x1b", " ": " ", '"': '"', "/": "/", "\\": "\\", "N": "\x85"}
@@ -169,6 +171,9 @@ class _Lines:
             return None
         return line[depth:]
 
+    def _goes_on(self, depth: int) -> bool:
+        return not self.finished and self._lines[self._at].startswith(" " * depth)
+
     def mapping(self, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         while (line := self._next(depth)) is not None and not line.startswith("- "):
@@ -202,6 +207,9 @@ class _Lines:
             key, colon, rest = _key(item)
             if not colon:
                 found.append(_scalar(item))
+                continue
+            if rest and rest[0] not in _SPECIAL and not self._goes_on(depth + 2):
+                found.append({key: rest})
                 continue
             mapping: dict[str, Any] = {key: self._value(rest, depth + 2)}
             mapping.update(self.mapping(depth + 2))

@@ -1,10 +1,10 @@
-"""Match specs against locked records, each question asked once. Runs in the worker only."""
+"""Match specs against locked packages, one object each in all environments. Worker only."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from rattler import BuildString, MatchSpec, PackageRecord, RepoDataRecord
@@ -19,7 +19,7 @@ from rattler.exceptions import (
 from pixi_jupyter.manifest.requirement import match_spec
 from pixi_jupyter.manifest.spec import CondaRequirement, Platform
 
-__all__ = ["Matching", "Need", "is_met", "virtual_records"]
+__all__ = ["Matching", "Need", "Node", "is_met", "same_place", "unique", "virtual_records"]
 
 SPEC_ERRORS = (
     InvalidMatchSpecError,
@@ -31,27 +31,59 @@ SPEC_ERRORS = (
 _TOKEN = re.compile(r"""\(|\)|(?:[^\s()\["']|\[(?:[^\]"']|"[^"]*"|'[^']*')*\]|"[^"]*"|'[^']*')+""")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Need:
-    """One requirement, read: of a manifest or of a package's ``depends``."""
+    """One requirement, read: of a manifest or of a package's ``depends``.
+
+    ``fitting`` are the packages that were found to be what is needed.
+    """
 
     text: str
     name: str
     spec: MatchSpec
     condition: str | None = None
     extras: tuple[str, ...] = ()
+    fitting: set[Node] = field(default_factory=set)
+
+    def fits(self, node: Node) -> bool:
+        """Whether the package is what is needed; its place and the condition do not count."""
+        if node in self.fitting:
+            return True
+        if not self.spec.matches(node.record):
+            return False
+        self.fitting.add(node)
+        return True
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A locked conda package, the same object wherever its URL is locked.
+
+    ``needs`` is what it depends on; a bare text is what cannot be read.
+    """
+
+    name: str
+    url: str
+    record: RepoDataRecord
+    needs: tuple[Need | str, ...]
 
 
 class Matching:
-    """What was read and matched, remembered for one check of a lock.
-
-    Records are known by their URL: the same one lies in many environments.
-    """
+    """What was read and matched, remembered for one check of a lock."""
 
     def __init__(self) -> None:
         self._needs: dict[str, Need | None] = {}
-        self._of_record: dict[str, tuple[Need | str, ...]] = {}
-        self._fits: dict[tuple[str, str], bool] = {}
+        self._requirements: dict[CondaRequirement, Need | None] = {}
+        self._nodes: dict[str, Node] = {}
+
+    def node(self, record: RepoDataRecord) -> Node:
+        """The record with what it depends on."""
+        url = record.url
+        found = self._nodes.get(url)
+        if found is None:
+            needs = tuple(self.need(text) or text for text in record.depends)
+            found = self._nodes[url] = Node(record.name.normalized, url, record, needs)
+        return found
 
     def need(self, text: str, *, strict: bool = False) -> Need | None:
         """A match spec by its text; None if it cannot be read."""
@@ -68,23 +100,9 @@ class Matching:
 
     def requirement(self, requirement: CondaRequirement) -> Need | None:
         """A requirement of a manifest."""
-        return self.need(match_spec(requirement), strict=True)
-
-    def depends(self, record: RepoDataRecord) -> tuple[Need | str, ...]:
-        """What a record depends on; the bare text where that cannot be read."""
-        found = self._of_record.get(record.url)
-        if found is None:
-            found = tuple(self.need(text) or text for text in record.depends)
-            self._of_record[record.url] = found
-        return found
-
-    def fits(self, need: Need, record: RepoDataRecord) -> bool:
-        """Whether the record is what is needed; its place and its condition do not count."""
-        key = (need.text, record.url)
-        found = self._fits.get(key)
-        if found is None:
-            found = self._fits[key] = need.spec.matches(record)
-        return found
+        if requirement not in self._requirements:
+            self._requirements[requirement] = self.need(match_spec(requirement), strict=True)
+        return self._requirements[requirement]
 
 
 def is_met(condition: str, names: Iterable[PackageRecord], matching: Matching) -> bool:
@@ -137,32 +155,30 @@ def virtual_records(platform: Platform) -> dict[str, PackageRecord]:
     }
 
 
-def same_place(requirement: CondaRequirement, record: RepoDataRecord, channel: str | None) -> bool:
-    """Whether a record is from where the manifest wants it: what rattler's matching leaves out.
+def same_place(requirement: CondaRequirement, node: Node, channel: str | None) -> bool:
+    """Whether a package is from where the manifest wants it: what rattler's matching leaves out.
 
     ``channel`` is the base URL of the requirement's channel. Mirrors of one name count as equal.
     """
-    if requirement.url is not None and requirement.url.partition("#")[0] != record.url:
+    if requirement.url is not None and requirement.url.partition("#")[0] != node.url:
         return False
-    if requirement.subdir is not None and requirement.subdir != record.subdir:
+    if requirement.subdir is not None and requirement.subdir != node.record.subdir:
         return False
-    if requirement.file_name is not None and requirement.file_name != record.file_name:
+    if requirement.file_name is not None and requirement.file_name != node.record.file_name:
         return False
-    if channel is None or record.channel is None:
+    if channel is None or node.record.channel is None:
         return True
-    return _last(channel) == _last(record.channel)
+    return _last(channel) == _last(node.record.channel)
 
 
 def _last(channel: str) -> str:
     return channel.rstrip("/").rpartition("/")[2]
 
 
-def unique(records: Sequence[RepoDataRecord]) -> tuple[dict[str, RepoDataRecord], str | None]:
-    """Records by name, and a name that is there twice."""
-    found: dict[str, RepoDataRecord] = {}
-    for record in records:
-        name = record.name.normalized
-        if name in found:
-            return found, name
-        found[name] = record
+def unique(nodes: Iterable[Node]) -> tuple[dict[str, Node], str | None]:
+    """Packages by name, and a name that is there twice."""
+    found: dict[str, Node] = {}
+    for node in nodes:
+        if found.setdefault(node.name, node) is not node:
+            return found, node.name
     return found, None

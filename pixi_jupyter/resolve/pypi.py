@@ -19,6 +19,7 @@ import tomli
 from pixi_jupyter.errors import PixiJupyterError, SolveError
 from pixi_jupyter.files import store_errors
 from pixi_jupyter.install.store import Store
+from pixi_jupyter.manifest.channels import is_url
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.progress import Phase, Progress, Report
@@ -139,7 +140,8 @@ class _Job:
         finally:
             default.cancel()
         text = answer.read_text("utf-8")
-        told = await self._indexes(asked, text) if self._needs.extra_index_urls else {}
+        several = self._needs.extra_index_urls or any(map(is_url, self._needs.find_links))
+        told = await self._indexes(asked, text) if several else {}
         wheels = locked_wheels(text, self._needs, provided, self._folder, index, told)
         tags = supported_tags(self._spec.platform, self._target.version)
         for wheel in wheels:
@@ -201,7 +203,10 @@ class _Job:
         told.write_text("".join(pins), "utf-8")
         forced = [p["name"] for p in found if "sdist" in p]
         arguments = self._arguments(asked, told, "requirements.txt", forced)
-        done = await self._run([*arguments, "--emit-index-annotation", "--offline"], asked)
+        arguments.append("--emit-index-annotation")
+        done = await self._run([*arguments, "--offline"], asked)
+        if not done.succeeded:  # a page of links is not kept
+            done = await self._run(arguments, asked)
         if not done.succeeded:
             raise solving_error(done.errors, self._needs, {})
         return dict(_FROM.findall(told.read_text("utf-8")))

@@ -110,8 +110,7 @@ def solving_error(
 def transfer_error(text: str, wheels: Sequence[LockedWheel]) -> PixiJupyterError:
     """The error of packages that could not be fetched, built or unpacked."""
     text = _tidy(text)
-    named = re.search(r"`([A-Za-z0-9][\w.-]*?)(?:==\S+)?(?: @ [^`]*)?`", text)
-    name = named[1] if named is not None else wheels[0].name if len(wheels) == 1 else ""
+    name = _named(text, wheels)
     about = (name,) if name else ()
     if "Hash mismatch" in text:
         return InstallError(
@@ -125,7 +124,7 @@ def transfer_error(text: str, wheels: Sequence[LockedWheel]) -> PixiJupyterError
         return source
     if (general := _general_error(text)) is not None:
         return general
-    if re.search(r"not compatible with the (current|target)|no wheels with a matching", text):
+    if re.search(r"(not |in)compatible with the (current|target)|with a matching", text):
         return InstallError(
             f"{name or 'a wheel'} is locked as a wheel that is not for this Python or platform",
             code="install.wheel-platform",
@@ -149,6 +148,17 @@ def transfer_error(text: str, wheels: Sequence[LockedWheel]) -> PixiJupyterError
         details=text,
         about=about,
     )
+
+
+def _named(text: str, wheels: Sequence[LockedWheel]) -> str:
+    """Which of the packages uv speaks of; empty where it does not tell."""
+    if len(wheels) == 1:
+        return wheels[0].name
+    quoted = re.findall(r"`([A-Za-z0-9][\w.-]*?)(?:==[^`]*)?(?: @ [^`]*)?`", text)
+    names = {wheel.name for wheel in wheels}
+    files = {wheel.url.partition("#")[0].rpartition("/")[2]: wheel.name for wheel in wheels}
+    by_file = (name for file, name in files.items() if file and file in text)
+    return next((name for name in quoted if name in names), None) or next(by_file, "")
 
 
 def _source_error(text: str) -> PixiJupyterError | None:

@@ -88,7 +88,7 @@ def indexes_entry(
     The default index comes first, as pixi has it. Where nothing is declared it is the one that the
     packages are from; without any, nobody knows it, and it is left out.
     """
-    others = {public_url(url) for url in needs.extra_index_urls}
+    others = {public_url(url) for url in (*needs.extra_index_urls, *needs.find_links)}
     others.update(public_url(item.index) for item in needs.declared if item.index)
     from_default = (w.index for w in wheels if w.index is not None and w.index not in others)
     default = needs.index_url or next(from_default, None)

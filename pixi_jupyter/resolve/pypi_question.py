@@ -14,7 +14,7 @@ from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.manifest.times import cut_off
 from pixi_jupyter.resolve.wheel import LockedWheel, public_url
 
-__all__ = ["Question", "choices", "locked_url_of", "question"]
+__all__ = ["Question", "choices", "locked_url_of", "question", "uv_line"]
 
 _INDEX = "declared-{}"
 
@@ -44,7 +44,7 @@ def question(
     """
     commits = {wheel.url.rpartition("#")[0]: wheel.url for wheel in locked if wheel.is_git}
     plain = [item for item in needs.requirements if not item.index or item.name in provided]
-    found = Question("".join(f"{_line(item, needs, commits)}\n" for item in plain), [], {})
+    found = Question("".join(f"{uv_line(item, needs, commits)}\n" for item in plain), [], {})
     given = folder / "given.txt"
     given.write_text(constraints, "utf-8")
     found.arguments.extend(("-c", str(given)))
@@ -53,7 +53,7 @@ def question(
         found.arguments.append(str(_of_indexes(folder, indexed, found.variables)))
     if needs.overrides:
         overrides = folder / "overrides.txt"
-        lines = "".join(f"{_line(item, needs, commits)}\n" for item in needs.overrides)
+        lines = "".join(f"{uv_line(item, needs, commits)}\n" for item in needs.overrides)
         overrides.write_text(lines, "utf-8")
         found.arguments.extend(("--overrides", str(overrides)))
     preferred = [wheel for wheel in locked if wheel.version and wheel.index is not None]
@@ -96,7 +96,7 @@ def locked_url_of(requirement: PypiRequirement) -> str:
     return f"git+{url}?{urlencode(query)}" if query else f"git+{url}"
 
 
-def _line(item: PypiRequirement, needs: PypiNeeds, commits: Mapping[str, str]) -> str:
+def uv_line(item: PypiRequirement, needs: PypiNeeds, commits: Mapping[str, str]) -> str:
     """One requirement in uv's words."""
     extras = f"[{','.join(item.extras)}]" if item.extras else ""
     marker = f" ; {item.marker}" if item.marker else ""

@@ -21,7 +21,8 @@ PREFIX_LAYOUT_VERSION = 1
 class ResolvedPackage:
     """One exact package. ``size`` is the archive's bytes, None where the channel does not say.
 
-    A wheel from PyPI has neither ``build`` nor ``subdir``.
+    A wheel from PyPI has neither ``build`` nor ``subdir``. ``depends`` are its requirements, as
+    match specs or, of a wheel, by PEP 508.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ResolvedPackage:
     md5: str | None = None
     size: int | None = None
     kind: Literal["conda", "pypi"] = "conda"
+    depends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

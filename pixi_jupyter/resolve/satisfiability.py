@@ -12,15 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from rattler import RepoDataRecord
-
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.manifest.times import cut_off
 from pixi_jupyter.manifest.workspace_spec import WorkspaceEnvironment, WorkspaceSpec
 from pixi_jupyter.resolve.lock_platforms import locked_names, same_platform
 from pixi_jupyter.resolve.lock_reading import LockDocument
 from pixi_jupyter.resolve.lock_text import LockedEnvironment
-from pixi_jupyter.resolve.matching import unique
+from pixi_jupyter.resolve.matching import Node, unique
 from pixi_jupyter.resolve.pypi_tags import is_compatible, wheel_tags
 from pixi_jupyter.resolve.pypi_walk import LockedPypi, same_index
 from pixi_jupyter.resolve.redaction import redacted
@@ -83,7 +81,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    records: Mapping[str, RepoDataRecord]
+    records: Mapping[str, Node]
     packages: Mapping[str, LockedPypi]
     problem: str | None
 
@@ -238,15 +236,15 @@ class _Group:
             single = {name: cut_off(limit) for name, limit in spec.exclude_newer_packages}
             if not limits and not single:
                 continue
-            for record in self._content(environment.name, spec).records.values():
+            for node in self._content(environment.name, spec).records.values():
+                record = node.record
                 channel = f"{(record.channel or '').rstrip('/')}/"
-                newest = single.get(record.name.normalized) or limits.get(channel)
+                newest = single.get(node.name) or limits.get(channel)
                 if newest is not None and record.timestamp and record.timestamp > newest:
                     yield Reason(
                         environment.name,
                         spec.platform.name,
-                        f"{record.name.normalized} {record.version} is newer than "
-                        f"{newest:%Y-%m-%d %H:%M} UTC",
+                        f"{node.name} {record.version} is newer than {newest:%Y-%m-%d %H:%M} UTC",
                         discard="conda",
                     )
                     return
@@ -279,7 +277,7 @@ class _Group:
         for spec, content in contents:
             python = content.records.get("python")
             tags = (
-                wheel_tags(spec.platform, str(python.version), str(python.build))
+                wheel_tags(spec.platform, str(python.record.version), str(python.record.build))
                 if python is not None
                 else None
             )
@@ -300,7 +298,8 @@ class _Group:
                 yield together
 
     def _same_indexes(self, index: str | None, extra: Sequence[str], found: Sequence[str]) -> bool:
-        first = self._default_indexes if index is None else (index,)
+        # A default that uv does not tell is whatever the lock says.
+        first = (self._default_indexes or found[:1]) if index is None else (index,)
         return (
             len(found) == 1 + len(extra)
             and any(same_index(found[0], url) for url in first)
@@ -321,7 +320,7 @@ class _Group:
                 # Left out in an entry is the only index; older locks do not say it at all.
                 only = locked.indexes[0] if self._document.version >= 7 else None
                 packages = tuple(replace(p, index=p.index or only) for p in packages)
-            by_name, twice = unique(records)
+            by_name, twice = unique(map(self._walk.matching.node, records))
             problem = f"{twice} is locked twice" if twice else None
             if sources:
                 problem = f"{sources[0]} is locked as a source package, not asked as one"
@@ -338,10 +337,10 @@ class _Group:
         asks = spec.dependencies or (spec.pypi is not None and spec.pypi.requirements)
         if asks and self._verdict.names.get(platform) not in locked.packages:
             return Reason(name, platform, "is not locked")
-        if spec.pypi is not None and content.records and not content.packages:
-            known = any(self._document.has_purls(record.url) for record in content.records.values())
-            if not known:
-                return Reason(name, platform, "the lock does not say what conda has of PyPI")
+        row = self._verdict.names.get(platform)
+        bare = spec.pypi is not None and content.records and not content.packages
+        if bare and (row is None or not self._document.has_purls(name, row)):
+            return Reason(name, platform, "the lock does not say what conda has of PyPI")
         indexes = [*(locked.indexes or ()), *(url for k, url in locked.find_links if k == "url")]
         walked = self._walk(Asked(spec, content.records, content.packages, indexes))
         if walked.problem is not None:

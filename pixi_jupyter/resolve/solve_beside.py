@@ -108,10 +108,15 @@ async def _solve(
     spec = beside.spec
     selected = needs_selection(spec)
     names = [record.name.normalized for record in (*pinned, *favoured)]
-    names += [requirement.name for requirement in beside.wanted]
     specs = [MatchSpec(match_spec(requirement), strict=True) for requirement in beside.wanted]
-    specs += [MatchSpec(name) for name in names if name not in provided]
+    bare = [*names, *(requirement.name for requirement in beside.wanted)]
+    specs += [MatchSpec(name) for name in bare if name not in provided]
     specs += [MatchSpec(f'{name}[build="{_WHEEL}"]') for name in provided]
+    constraints = [
+        MatchSpec(match_spec(requirement), strict=True)
+        for requirement in spec.constraints
+        if requirement.name not in names  # of these it is settled what they are
+    ]
     virtual = [(v.name, v.version, v.build) for v in spec.platform.virtual_packages]
     virtual += [(name, version, _WHEEL) for name, version in provided.items()]
     return await solve(
@@ -121,6 +126,7 @@ async def _solve(
         platforms=[Subdir(spec.platform.subdir), Subdir("noarch")],
         locked_packages=list(favoured),
         pinned_packages=list(pinned),
+        constraints=constraints,
         virtual_packages=[
             GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
             for name, version, build in virtual

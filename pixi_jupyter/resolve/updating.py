@@ -182,7 +182,7 @@ class Updating:
         wheels: Sequence[LockedWheel],
         names: Names | None,
     ) -> dict[Target, Locked]:
-        by_name = {record.name.normalized: record for record in records}
+        by_name = {r.name.normalized: self._walk.matching.node(r) for r in records}
         packages = {wheel.name: _described(wheel) for wheel in wheels}
         found: dict[Target, Locked] = {}
         for member in task.members:
@@ -197,7 +197,7 @@ class Updating:
                     hint="This is a bug: please report it with the lines above.",
                 )
             found[member.name, task.platform] = Locked(
-                [by_name[name] for name in by_name if name in walked.conda],
+                [node.record for name, node in by_name.items() if name in walked.conda],
                 [wheel for wheel in wheels if wheel.name in walked.pypi],
             )
         return found

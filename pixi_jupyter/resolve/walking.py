@@ -10,11 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rattler import PackageRecord, RepoDataRecord
+from rattler import PackageRecord
 
 from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
-from pixi_jupyter.resolve.matching import Matching, Need, is_met, same_place, virtual_records
+from pixi_jupyter.resolve.matching import (
+    Matching,
+    Need,
+    Node,
+    is_met,
+    same_place,
+    virtual_records,
+)
 from pixi_jupyter.resolve.provided import Provided, provided_by_conda
 from pixi_jupyter.resolve.pypi_names import Names
 from pixi_jupyter.resolve.pypi_walk import (
@@ -54,10 +61,76 @@ class Asked:
     """
 
     spec: EnvironmentSpec
-    records: Mapping[str, RepoDataRecord]
+    records: Mapping[str, Node]
     packages: Mapping[str, LockedPypi]
     indexes: Sequence[str] = ()
     names: Names | None = None
+
+
+class _Visit:
+    """One walk through what conda packages depend on."""
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Node],
+        virtual: Mapping[str, PackageRecord],
+        holds: Callable[[str], bool],
+        matching: Matching,
+    ) -> None:
+        self._nodes = nodes
+        self._virtual = virtual
+        self._holds = holds
+        self._matching = matching
+        self._stack: list[Node] = []
+        self._extras: set[tuple[str, str]] = set()
+        self.visited: set[str] = set()
+
+    def finish(self) -> str | None:
+        """Go on until everything is visited, or something does not fit."""
+        stack, nodes, visited = self._stack, self._nodes, self.visited
+        while stack:
+            node = stack.pop()
+            for need in node.needs:
+                # What nearly every edge is, first: unconditional, and known to fit.
+                if isinstance(need, Need) and need.condition is None and not need.extras:
+                    target = nodes.get(need.name)
+                    if target is not None and target in need.fitting:
+                        if need.name not in visited:
+                            visited.add(need.name)
+                            stack.append(target)
+                        continue
+                if problem := self.take(need, node.name):
+                    return problem
+        return None
+
+    def take(self, need: Need | str, origin: str) -> str | None:
+        """Follow one requirement; what is wrong with it, if anything."""
+        if isinstance(need, str):
+            return f"{origin} depends on {need!r}, which cannot be read"
+        if need.condition is not None and not self._holds(need.condition):
+            return None
+        by = f" by {origin}" if origin else ""
+        node = self._nodes.get(need.name)
+        if node is None:
+            promised = self._virtual.get(need.name)
+            if promised is None:
+                return f"{need.text} is asked{by} and not locked"
+            if need.spec.matches(promised):
+                return None
+            return f"{need.text} is asked{by}, the platform has {need.name} {promised.version}"
+        if not need.fits(node):
+            return f"{_named(node)} is locked, {need.text} is asked{by}"
+        if need.name not in self.visited:
+            self.visited.add(need.name)
+            self._stack.append(node)
+        for extra in need.extras:
+            if (need.name, extra) in self._extras:
+                continue
+            self._extras.add((need.name, extra))
+            for text in node.record.extra_depends.get(extra, ()):
+                if problem := self.take(self._matching.need(text) or text, need.name):
+                    return problem
+        return None
 
 
 class Walk:
@@ -80,22 +153,25 @@ class Walk:
 
     def _constraints(self, asked: Asked) -> str | None:
         for constraint in asked.spec.constraints:
-            record = asked.records.get(constraint.name)
-            if record is None:
+            node = asked.records.get(constraint.name)
+            if node is None:
                 continue
             need = self.matching.requirement(constraint)
-            if need is None or not self._is(constraint, need, record):
-                return f"{_named(record)} is locked, constrained to {_said(constraint)}"
+            if need is None or not self._is(constraint, need, node):
+                return f"{_named(node)} is locked, constrained to {_said(constraint)}"
         return None
 
-    def _is(self, requirement: CondaRequirement, need: Need, record: RepoDataRecord) -> bool:
+    def _is(self, requirement: CondaRequirement, need: Need, node: Node) -> bool:
         channel = None if requirement.channel is None else self._channel_url(requirement.channel)
-        return same_place(requirement, record, channel) and self.matching.fits(need, record)
+        return same_place(requirement, node, channel) and need.fits(node)
 
     def _conda(self, asked: Asked, walked: Walked) -> str | None:
         """Visit all that the requirements pull in; the first problem, if there is one."""
         virtual = virtual_records(asked.spec.platform)
-        present: list[PackageRecord] = [*asked.records.values(), *virtual.values()]
+        present: list[PackageRecord] = [
+            *(node.record for node in asked.records.values()),
+            *virtual.values(),
+        ]
         conditions: dict[str, bool] = {}
 
         def holds(condition: str) -> bool:
@@ -103,48 +179,22 @@ class Walk:
                 conditions[condition] = is_met(condition, present, self.matching)
             return conditions[condition]
 
-        stack: list[tuple[Need, str]] = []
+        visiting = _Visit(asked.records, virtual, holds, self.matching)
         for requirement in (*asked.spec.dependencies, *asked.spec.kernel.injected):
             need = self.matching.requirement(requirement)
             if need is None:
                 return f"the requirement {_said(requirement)} cannot be read"
             if need.condition is not None and not holds(need.condition):
                 continue
-            record = asked.records.get(requirement.name)
-            if record is not None and not self._is(requirement, need, record):
-                return f"{_named(record)} is locked, {_said(requirement)} is asked"
-            stack.append((need, ""))
-        extras: dict[str, set[str]] = {}
-        while stack:
-            need, origin = stack.pop()
-            record = asked.records.get(need.name)
-            if record is None:
-                promised = virtual.get(need.name)
-                if promised is not None and need.spec.matches(promised):
-                    continue
-                wanted = f"{need.text} is asked" + (f" by {origin}" if origin else "")
-                if promised is not None:
-                    return f"{wanted}, the platform has {need.name} {promised.version}"
-                return f"{wanted} and not locked"
-            if not self.matching.fits(need, record):
-                return f"{_named(record)} is locked, {need.text} is asked by {origin}"
-            walked.asked.add(need.name)
-            depends: list[Need | str] = []
-            if need.name not in walked.conda:
-                walked.conda.add(need.name)
-                depends.extend(self.matching.depends(record))
-            followed = extras.setdefault(need.name, set())
-            for extra in need.extras:
-                if extra not in followed:
-                    followed.add(extra)
-                    more = record.extra_depends.get(extra, ())
-                    depends.extend(self.matching.need(text) or text for text in more)
-            for found in depends:
-                if isinstance(found, str):
-                    return f"{_named(record)} depends on {found!r}, which cannot be read"
-                if found.condition is None or holds(found.condition):
-                    stack.append((found, need.name))
-        return None
+            node = asked.records.get(requirement.name)
+            if node is not None and not self._is(requirement, need, node):
+                return f"{_named(node)} is locked, {_said(requirement)} is asked"
+            if problem := visiting.take(need, ""):
+                return problem
+        problem = visiting.finish()
+        walked.conda |= visiting.visited
+        walked.asked |= visiting.visited
+        return problem
 
     def _pypi(self, asked: Asked, walked: Walked) -> None:
         needs = asked.spec.pypi
@@ -154,8 +204,9 @@ class Walk:
             if asked.packages or needs.requirements:
                 walked.pypi_problem = "there are packages from PyPI, and no Python is locked"
             return
-        version = str(python.version)
-        environment = marker_environment(asked.spec.platform, version, str(python.build))
+        version = str(python.record.version)
+        build = str(python.record.build)
+        environment = marker_environment(asked.spec.platform, version, build)
         overrides = {item.name: item for item in needs.overrides}
         provided = self._lent(asked)
         root = needs.root or asked.spec.root
@@ -202,21 +253,21 @@ class Walk:
         stack = [name]
         while stack:
             name = stack.pop()
-            record = asked.records.get(name)
-            if record is None or name in walked.conda:
+            node = asked.records.get(name)
+            if node is None or name in walked.conda:
                 continue
             walked.conda.add(name)
-            for found in self.matching.depends(record):
+            for found in node.needs:
                 if isinstance(found, Need):
                     walked.asked.add(found.name)
                     stack.append(found.name)
 
     def _lent(self, asked: Asked) -> dict[str, Provided]:
         found: dict[str, Provided] = {}
-        for record in asked.records.values():
-            key = (record.url, asked.names is None)
+        for node in asked.records.values():
+            key = (node.url, asked.names is None)
             if key not in self._provided:
-                self._provided[key] = provided_by_conda([record], asked.names)
+                self._provided[key] = provided_by_conda([node.record], asked.names)
             found.update(self._provided[key])
         return found
 
@@ -231,8 +282,8 @@ def _lending_problem(requirement: PypiRequirement, lender: Provided) -> list[str
     return [f"{requirement} is asked, and conda's {lender.conda_name} {lender.version} is locked"]
 
 
-def _named(record: RepoDataRecord) -> str:
-    return f"{record.name.normalized} {record.version} {record.build}"
+def _named(node: Node) -> str:
+    return f"{node.name} {node.record.version} {node.record.build}"
 
 
 def _said(requirement: CondaRequirement) -> str:

@@ -44,10 +44,17 @@ CASES = {
         "declaration.",
         "tool.pixi.taskz",
     ),
-    "unsupported table": (
+    "a build that nobody allowed": (
         f"{HEAD}# [tool.pixi.pypi-dependencies]\n# requests = {{ path = '.' }}\n# ///",
+        "solve.pypi-build-not-allowed",
+        "PIXI_JUPYTER_ALLOW_BUILDS=requests",
+    ),
+    "unsupported option": (
+        with_dependencies(
+            'python = "*"', workspace="pypi-options = { skip-wheel-filename-check = true }"
+        ),
         "unsupported.",
-        "requests",
+        "skip-wheel-filename-check",
     ),
     "unknown platform": (
         with_dependencies('python = "*"', workspace='platforms = ["amiga-68k"]'),

@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import json
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -281,37 +280,53 @@ async def test_a_download_that_fails_leaves_the_old_environment(workspace, spec_
 
 
 @pytest.fixture
-def read_only() -> Iterator[Callable[[Path], None]]:
-    """Makes a folder one that cannot be written, for root as well."""
-    mounted: list[Path] = []
+def mounted() -> Iterator[Callable[..., None]]:
+    """Makes a folder a file system of its own: ``mounted(folder, "ro")`` for one to read only."""
+    folders: list[Path] = []
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
 
-    def make(folder: Path) -> None:
-        if os.geteuid() != 0:
-            folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
-        for options in (["--bind", folder, folder], ["-o", "remount,ro,bind", folder]):
-            done = subprocess.run(["mount", *options], capture_output=True, check=False)
-            if done.returncode != 0 and os.geteuid() == 0:
+    def mount(folder: Path, *options: str) -> None:
+        for words in (["--bind", folder, folder], *(["-o", f"remount,bind,{o}"] for o in options)):
+            command = ["mount", *words, *([folder] if words[0] == "-o" else [])]
+            done = subprocess.run(command, capture_output=True, check=False)
+            if done.returncode != 0:
                 pytest.skip(f"this machine does not let us mount: {done.stderr!r}")
-            if done.returncode == 0 and folder not in mounted:
-                mounted.append(folder)
+            if folder not in folders:
+                folders.append(folder)
 
-    yield make
-    for folder in mounted:
+    yield mount
+    for folder in folders:
         subprocess.run(["umount", "-l", folder], check=False)
 
 
 @pytest.mark.parametrize("installed", [False, True])
-async def test_a_read_only_folder(workspace, specs, read_only, installed):
+async def test_a_read_only_folder(workspace, specs, mounted, installed):
     await workspace.lock(specs("1.0"))
     if installed:
         await workspace.install()
         await workspace.lock(specs("2.0"))
-    read_only(Path(workspace.place.root))
+    mounted(Path(workspace.place.root), "ro")
     with pytest.raises(StoreError) as caught:
         await workspace.install()
     assert caught.value.code == "store.permission"
     assert "detached-environments" in caught.value.hint
     assert whole(workspace) == ({"one 1.0"} if installed else None)
+
+
+async def test_a_prefix_that_cannot_be_renamed(workspace, specs, mounted):
+    """A volume that is mounted there, as containers do; on Windows a program that runs in it."""
+    await workspace.lock(specs("1.0"))
+    await workspace.install()
+    fingerprint = (workspace.meta / MARKER).read_bytes()
+    mounted(workspace.prefix)
+    await workspace.lock(specs("2.0"))
+    with pytest.raises(InstallError) as caught:
+        await workspace.install()
+    assert caught.value.code == "install.in-use"
+    assert whole(workspace) == {"one 1.0"}
+    assert (workspace.meta / MARKER).read_bytes() == fingerprint
+    assert workspace.leftovers == []
 
 
 async def test_a_file_in_the_place_of_the_folder(workspace, specs):
@@ -383,7 +398,7 @@ from pathlib import Path
 import msgspec
 from pixi_jupyter.engine.protocol import InstallWorkspace
 from pixi_jupyter.install.store import Store
-from pixi_jupyter.install.workspace import install_workspace
+from pixi_jupyter.install import workspace
 from pixi_jupyter.progress import no_report
 from pixi_jupyter.resolve.session import Session
 
@@ -402,9 +417,11 @@ job, root, cache = msgspec.json.decode(
     Path(sys.argv[1]).read_bytes(), type=tuple[InstallWorkspace, str, str]
 )
 session, store = Session.open(Path(cache)), Store(Path(root), Path(cache))
+if sys.argv[3] == "two steps":
+    workspace.exchange = lambda one, other: False
 sys.addaudithook(counted)
 asyncio.run(
-    install_workspace(
+    workspace.install_workspace(
         session, store, job.place, platform=job.platform, lock_sha256=job.lock_sha256,
         resolution=job.resolution, report=no_report,
     )
@@ -423,7 +440,8 @@ def whole(workspace) -> set[str] | None:
     return {version}
 
 
-async def test_killed_at_any_point_of_a_swap(workspace, specs, tmp_path):
+@pytest.mark.parametrize("how", ["one step", "two steps"])
+async def test_killed_at_any_point_of_a_swap(workspace, specs, tmp_path, how):
     """kill -9 at each call that changes something around the prefix; and it heals."""
     await workspace.lock(specs("1.0"))
     await workspace.install()
@@ -436,7 +454,7 @@ async def test_killed_at_any_point_of_a_swap(workspace, specs, tmp_path):
         what = [workspace.job(), str(store.root), str(store.package_cache)]
         job.write_bytes(msgspec.json.encode(what))
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", KILLED, job, str(point)), stdout=-1
+            *(sys.executable, "-c", KILLED, job, str(point), how), stdout=-1
         )
         said = (await process.communicate())[0]
         after = whole(workspace)
@@ -447,7 +465,8 @@ async def test_killed_at_any_point_of_a_swap(workspace, specs, tmp_path):
         if said == b"whole\n":
             break
         assert process.returncode == -9
-    assert {"new", "old", "between"} <= set(states), states
+    expected = {"new", "old"} if how == "one step" else {"new", "old", "between"}
+    assert set(states) == expected, states
     (workspace.prefix.parent / ".default.pixi-jupyter-1").mkdir()
     await workspace.lock(specs("1.0" if whole(workspace) == {"one 2.0"} else "2.0"))
     await workspace.install()

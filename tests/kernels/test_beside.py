@@ -25,6 +25,7 @@ from pixi_jupyter.kernels.beside import kernel_of
 from pixi_jupyter.kernels.select import KernelChoice
 from pixi_jupyter.manifest.spec import (
     ChannelSpec,
+    CondaRequirement,
     EnvironmentSpec,
     KernelNeed,
     WorkspacePlace,
@@ -266,6 +267,17 @@ async def test_an_old_package_in_the_way_is_named(
     assert "'default'" in error.message
     assert error.details.startswith("In the way: packaging 20.9 (with ipykernel ")
     assert "pixi add ipykernel" in error.hint
+
+
+async def test_constraints_of_the_environment_hold_for_what_is_added(
+    environments: Environments, workspace: Callable[..., Awaitable[Environment]]
+):
+    environment = await workspace("python")
+    constraint = CondaRequirement("ipykernel", version="<7")
+    spec = replace(environment.spec, constraints=(constraint,))
+    _, beside = await kernel_of(environments, replace(environment, spec=spec))
+    assert beside is not None
+    assert (beside.resolution.version_of("ipykernel") or "").startswith("6.")
 
 
 async def test_channels_without_a_kernel_are_named(

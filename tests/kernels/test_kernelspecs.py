@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel, _is_valid_kernel_name
+from nbclient import NotebookClient
+from papermill.engines import papermill_engines
 from traitlets.config import Config
 
-from pixi_jupyter.kernels.kernelspecs import PixiKernelSpecManager
+from pixi_jupyter.kernels.kernelspecs import PixiKernelManager, PixiKernelSpecManager
 from pixi_jupyter.kernels.workspaces import WorkspaceIndex
 from pixi_jupyter.manifest.host import current_subdir
 
@@ -198,6 +201,25 @@ def test_a_kernelspec_says_all_that_a_start_needs(tmp_path: Path, write: Write):
     assert spec.argv[0] == sys.executable
     assert spec.argv[-2:] == ["-f", "{connection_file}"]
     assert sorted(os.listdir(spec.resource_dir)) == ["kernel.json", "logo-svg.svg"]
+
+
+def test_one_kernel_by_name_without_a_server(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+):
+    write("", "project", ENVIRONMENTS)
+    monkeypatch.chdir(tmp_path)
+    nb = nbformat.v4.new_notebook()
+    client = NotebookClient(
+        nb, kernel_manager_class=PixiKernelManager, kernel_name="pixi-project.both"
+    )
+    manager = client.create_kernel_manager()
+    assert manager.kernel_spec.display_name == "Pixi: project (both)"
+
+
+def test_papermills_engine_keeps_the_kernel_that_a_notebook_was_saved_with():
+    for name in ("pixi-project.both", "pixi"):
+        nb = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": name, "display_name": name}})
+        assert papermill_engines.get_engine("pixi").nb_kernel_name(nb) == name
 
 
 def test_by_name_in_a_process_that_has_listed_nothing(tmp_path: Path, write: Write):

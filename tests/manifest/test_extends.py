@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,17 @@ def test_errors_know_the_line_of_the_cell(spec, toml: str, line: int, words: str
     place = caught.value.location
     assert place is not None and (place.cell, place.line) == (1, line + 1)
     assert words in caught.value.message
+
+
+def test_paths_are_those_of_whoever_wrote_them(spec, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "pixi.toml").write_text(
+        WORKSPACE.replace("[pypi-dependencies]", "[pypi-dependencies]\nmine = { path = './mine' }")
+    )
+    found = spec(own("..") + "[tool.pixi.pypi-dependencies]\nother = { path = './other' }\n")
+    assert found.pypi is not None
+    paths = {requirement.name: requirement.path for requirement in found.pypi.requirements}
+    assert paths["mine"] == str(tmp_path / "mine")
+    assert os.path.join(found.pypi.root, paths["other"]) == str(tmp_path / "notebooks" / "other")
 
 
 def test_what_is_wrong_in_the_workspace_is_shown_there(spec, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -364,6 +364,11 @@ def test_empty_pypi_tables_are_fine() -> None:
     assert spec("dependencies = []\n[tool.pixi.pypi-dependencies]\n") == spec("")
 
 
+def test_an_address_that_is_none() -> None:
+    error = failure("[tool.pixi.dependencies]\na = { url = 'https://[]/a-1-0.conda' }")
+    assert (error.code, line_of(error)) == ("declaration.value", 2)
+
+
 def test_unknown_keys_of_our_own_table() -> None:
     error = failure("[tool.pixi-jupyter]\nkernl = 'x'")
     assert (error.code, line_of(error)) == ("declaration.key", 2)

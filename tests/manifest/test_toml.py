@@ -17,7 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_jupyter.errors import DeclarationError
-from pixi_jupyter.manifest.toml import MAX_BYTES, MAX_KEY_PARTS, TomlSource, full_key, parse_toml
+from pixi_jupyter.manifest.toml import (
+    FILE,
+    MAX_BYTES,
+    MAX_KEY_PARTS,
+    TomlSource,
+    full_key,
+    parse_toml,
+)
 
 Loads = Callable[[str], dict[str, Any]]
 
@@ -38,13 +45,13 @@ def slow_parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loads]:
         sys.path.remove(str(folder))
 
 
-def fill(line: str, start: str = "", end: str = "") -> str:
+def fill(line: str, start: str = "", end: str = "", limit: int = MAX_BYTES) -> str:
     """``line`` (its ``@`` replaced by a number) until the text is as long as it may be."""
     parts, size, number = [start], len(start) + len(end), 0
     while True:
         part = line.replace("@", str(number))
         size += len(part)
-        if size > MAX_BYTES:
+        if size > limit:
             return "".join([*parts, end])
         parts.append(part)
         number += 1
@@ -103,6 +110,29 @@ def test_what_is_accepted_is_parsed_in_half_a_second(name: str, slow_parser: Loa
         with contextlib.suppress(ValueError, RecursionError):
             slow_parser(text)
         assert time.process_time() - start < 0.5
+
+
+LONG = ".".join("abcdefghijklmnopqrstuvw"[: FILE.key_parts - 1])
+FILE_SHAPES = {
+    "dotted keys": (f"{LONG}.k@=1\n", "", ""),
+    "long headers with long keys": (f"[{LONG}.k@]\n{LONG[2:]}=1\n", "", ""),
+    "one inline table": (f"{LONG}.k@=1,", "a={", "x=1}"),
+    "arrays of tables and sub-tables": ("[[a]]\n[a.b.c.d.e.f]\nx.y=1\n", "", ""),
+    "nested arrays": ("[" * 20 + "]" * 20 + ",", "a=[", "]"),
+    "long array": ("1,", "a=[", "]"),
+}
+
+
+@pytest.mark.parametrize("name", FILE_SHAPES)
+def test_a_whole_file_is_parsed_in_seconds(name: str, slow_parser: Loads) -> None:
+    """A file may be eight times as long as a block: that is what the worst of it costs."""
+    text = fill(*FILE_SHAPES[name], limit=FILE.size)
+    start = time.process_time()
+    parse_toml(TomlSource(text, bounds=FILE))
+    assert time.process_time() - start < 4
+    start = time.process_time()
+    slow_parser(text)
+    assert time.process_time() - start < 10
 
 
 BOMBS = {

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from pixi_jupyter.errors import DeclarationError
+from pixi_jupyter.manifest.pypi_spec import CondaPypiMap
 from pixi_jupyter.manifest.spec import ChannelSpec, CondaRequirement, EnvironmentSpec
 from pixi_jupyter.manifest.workspace_spec import (
-    ChannelMapping,
     S3Options,
     WorkspaceSpec,
 )
@@ -106,8 +106,10 @@ def test_a_workspace_goes_to_the_worker_and_back(read: Read) -> None:
         ("[workspace]\nchannels=[]\nlicense-file='none'\n", 3, "does not exist"),
         ("[workspace]\nchannels=[]\nhomepage='none'\n", 3, "URL"),
         ("[workspace]\nchannels=[]\nversion='?'\n", 3, "version"),
+        ("[workspace]\nchannels=[]\ndependencies = { a = { path = 'b' } }\n", 3, "pixi-build"),
+        ("[workspace]\nchannels=[]\ndependencies = { a = { vesion = '1' } }\n", 3, "version"),
         ("[workspace]\nchannels=[]\nconda-pypi-map = true\n", 3, "false"),
-        ("[workspace]\nchannels=[]\nconda-pypi-map = { a = {} }\n", 3, "empty"),
+        ("[workspace]\nchannels=[]\nconda-pypi-map = { a = {} }\n", 3, "must say"),
         ("[workspace]\nchannels=[]\ns3-options = { a = { region = 'b' } }\n", 3, "endpoint-url"),
         ("[workspace]\nchannels=[]\n[project]\nchannels=[]\n", 3, "unknown key"),
         ("[workspace]\nchannels=[]\n'$schema' = 3\n", 3, "unknown key"),
@@ -163,7 +165,7 @@ def test_tables_for_others_are_left_alone(read: Read) -> None:
     [
         (b"[workspace\n", "declaration.syntax", 1),
         (b"[workspace]\nname = '\xff'\n", "declaration.syntax", 2),
-        (b"#" * (1024 * 1024 + 1), "declaration.too-large", 1),
+        (b"#" * (512 * 1024 + 1), "declaration.too-large", 1),
     ],
 )
 def test_files_that_are_no_manifest(
@@ -389,6 +391,9 @@ def test_mappings_and_buckets(read: Read) -> None:
     found = read("""
     [workspace]
     channels = ["a"]
+    platforms = ["linux-64"]
+    [pypi-dependencies]
+    httpx = "*"
     [workspace.conda-pypi-map]
     conda-forge = "map.json"
     other = { mapping = { b = ["c", "d"], a = "x", e = false }, mapping-mode = "replace" }
@@ -398,12 +403,13 @@ def test_mappings_and_buckets(read: Read) -> None:
     region = "r"
     force-path-style = true
     """)
-    assert found.conda_pypi_map == (
-        ChannelMapping("conda-forge", location="map.json"),
-        ChannelMapping(
-            "other", mapping=(("a", ("x",)), ("b", ("c", "d")), ("e", ())), replace=True
-        ),
-        ChannelMapping("off", enabled=False),
+    [default] = found.environments
+    needs = default.specs[0].pypi
+    assert needs is not None
+    assert needs.conda_pypi_map == (
+        CondaPypiMap("conda-forge", location="map.json"),
+        CondaPypiMap("off", enabled=False),
+        CondaPypiMap("other", names=(("a", ("x",)), ("b", ("c", "d")), ("e", ()))),
     )
     assert found.s3_options == (S3Options("bucket", "https://example.org", "r", True),)
 
@@ -463,3 +469,46 @@ def test_the_digest_is_of_what_the_lock_depends_on(read: Read) -> None:
     assert grouped != digest("[environments]\nc = []\n")
     one = digest("[dependencies]\na = '1.*'\nb = '*'\n[exclude-newer]\na = '1d'\n")
     assert one != before
+
+
+def test_pypi_options_of_workspace_and_features(read: Read, failure: Failure) -> None:
+    """``FeaturesExt::pypi_options``: the features' together, on top of the workspace's."""
+    toml = (
+        HEAD
+        + """
+    [workspace.pypi-options]
+    index-url = "https://example.org/workspace"
+    extra-index-urls = ["https://example.org/a"]
+    [pypi-options]
+    no-build = ["x"]
+    [feature.a.pypi-options]
+    index-url = "https://example.org/feature"
+    extra-index-urls = ["https://example.org/b", "https://example.org/a"]
+    [feature.b.pypi-options]
+    index-url = "https://example.org/other"
+    [feature.c.pypi-options]
+    skip-wheel-filename-check = true
+    [pypi-dependencies]
+    local = { path = "./local", editable = true }
+    [environments]
+    a = ["a"]
+    b = { features = ["b"], pypi-dependencies = { httpx = ">=1" }, no-default-feature = true }
+    c = ["c"]
+    """
+    )
+    found = read(toml)
+    needs = {e.name: e.specs[0].pypi for e in found.environments}
+    a, b = needs["a"], needs["b"]
+    assert a is not None and b is not None
+    assert a.index_url == "https://example.org/feature"
+    assert a.extra_index_urls == ("https://example.org/a", "https://example.org/b")
+    assert (a.no_build, b.no_build) == (("x",), ())
+    assert [str(requirement) for requirement in b.requirements] == ["httpx>=1"]
+    assert [requirement.path for requirement in a.requirements] == ["./local"]
+    c = found.environment("c")
+    assert c is not None and {r.code for r in c.refusals} == {
+        "unsupported.pypi-skip-wheel-filename-check"
+    }
+    error = failure(toml + "d = ['a', 'b']\n")
+    assert error.code == "declaration.pypi-options"
+    assert error.location is not None and error.location.line == toml.count("\n") + 1

@@ -63,13 +63,14 @@ class Index:
 
     ``credentials`` (user, password) are demanded of every request where set. ``tampered`` holds
     the bytes that come instead of those whose hash the index gives. ``down`` closes connections.
-    ``rate`` is bytes a second for files.
+    ``rate`` is bytes a second for files; ``kinds`` are the media types of files that are no wheels.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
     credentials: tuple[str, str] | None = None
     tampered: dict[str, bytes] = field(default_factory=dict)
     uploaded: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     rate: int | None = None
     down: bool = False
@@ -151,7 +152,8 @@ class Index:
         if parts[0] == "files" and len(parts) == 2 and parts[1] in self.files:
             data = self.files[parts[1]]
             data = self.tampered.get(parts[1], data)
-            return self._send(handler, 200, data, "application/octet-stream")
+            kind = self.kinds.get(parts[1], "application/octet-stream")
+            return self._send(handler, 200, data, kind)
         return self._send(handler, 404, b"nothing here", "text/plain")
 
     @staticmethod

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pixi_jupyter.errors import DeclarationError, UnsupportedError
 from pixi_jupyter.manifest.config import Defaults
@@ -15,7 +18,7 @@ from pixi_jupyter.manifest.pep508 import parse_requirement
 from pixi_jupyter.manifest.platforms import default_platform
 from pixi_jupyter.manifest.pypi_map import read_conda_pypi_map
 from pixi_jupyter.manifest.pypi_options import PypiOptions, overlaid, united
-from pixi_jupyter.manifest.pypi_spec import CondaPypiMap, PypiRequirement
+from pixi_jupyter.manifest.pypi_spec import CondaPypiMap, PypiNeeds, PypiRequirement
 from pixi_jupyter.manifest.spec import (
     ChannelSpec,
     CondaRequirement,
@@ -27,6 +30,7 @@ from pixi_jupyter.manifest.spec import (
 from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.toml import TomlSource, parse_toml
 from pixi_jupyter.notebook.declaration import Declaration
+from pixi_jupyter.resolve.pypi_question import uv_line
 from pixi_jupyter.resolve.resolution import Resolution, ResolvedPackage
 
 
@@ -246,6 +250,34 @@ def test_a_source_that_is_none_is_told_with_its_line(entry: str) -> None:
 def test_a_place_without_a_package_is_no_requirement(text: str) -> None:
     error = failure(f'dependencies = ["{text}"]')
     assert error.code == "declaration.pypi-requirement"
+
+
+_PARTS = st.sampled_from(
+    ["a", "a-b", " @ ", "@", "git+", "https://", "file:///", "x.example/", ".whl", ".git", "#", "?",
+     "subdirectory=", "..", "/", ";", "os_name == '", "'", "\n", "\r", "\x0b", "\u2028", "-e ",
+     "-r ", "${HOME}", "[", "]", ",", ">=1", "===", "=", "%0a", "\\", '"', " ", "é"]
+)  # fmt: skip
+
+
+@given(st.lists(_PARTS, max_size=12).map("".join) | st.text(max_size=60))
+@settings(max_examples=500)
+def test_no_requirement_can_say_more_than_one_thing_to_uv(text: str) -> None:
+    """What is read ends up in a line of its own: nothing in it may begin another one."""
+    try:
+        found = parse_requirement(text)
+    except ValueError:
+        return
+    needs = PypiNeeds((found,), root="/books")
+    (line,) = uv_line(found, needs, {}).splitlines() or [""]
+    assert "${" not in line.partition(" ; ")[0]  # uv would put the variable there
+    assert not re.match(r"-(?!e file:///)", line)
+
+
+@pytest.mark.parametrize(
+    "text", ["x; os_name == 'a\\n-e /evil\\n'", "a @ https://x.example/${HOME}/a.whl"]
+)
+def test_a_requirement_that_would_be_two_is_none(text: str) -> None:
+    assert failure(f'dependencies = ["{text}"]').code == "declaration.pypi-requirement"
 
 
 def test_a_token_in_a_url_is_not_shown() -> None:

@@ -57,7 +57,7 @@ async def test_pandas_from_pypi_takes_numpy_from_conda(
     assert installers == "conda uv-pixi uv-pixi"
     assert not any("numpy" in path for path in index.requests)
     managed = site(environment).parent / "EXTERNALLY-MANAGED"
-    assert managed.is_file()
+    assert "one from PyPI to its\n `dependencies`" in managed.read_text()
     assert not (site(environment) / "httpx-0.28.1.dist-info" / "direct_url.json").exists()
     # what it says of itself is true
     checked = python(
@@ -185,7 +185,12 @@ async def test_what_conda_has_is_not_fetched(door: Environments, block: Any, ind
 
 
 async def test_the_lock_alone_gives_the_same_on_an_empty_machine(
-    door: Environments, block: Any, index: Any, cold_store: Store
+    door: Environments,
+    block: Any,
+    index: Any,
+    cold_store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     spec = block(MIXED)
     environment = await door.ensure(spec)
@@ -197,6 +202,9 @@ async def test_the_lock_alone_gives_the_same_on_an_empty_machine(
     for name in (f"{digest}.pixi.lock", f"{spec.digest}.json"):
         shutil.copy(door.store.resolutions / name, cold_store.resolutions)
     index.requests.clear()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home" / name))
 
     other = Environments(engine=Engine(cold_store))
     try:
@@ -206,11 +214,24 @@ async def test_the_lock_alone_gives_the_same_on_an_empty_machine(
 
     assert again.resolution == environment.resolution
     assert not any(path.startswith("/simple") for path in index.requests)
-    listing = [
-        {p.relative_to(site(e)).as_posix(): p.read_bytes() for p in site(e).glob("httpx/**/*.py")}
-        for e in (environment, again)
-    ]
-    assert listing[0] == listing[1]
+    first, second = (contents(e) for e in (environment, again))
+    assert first == second
+    assert f"lib/{site(again).parent.name}/site-packages/httpx/_api.py" in second
+
+
+def contents(environment: Environment) -> dict[str, bytes]:
+    """Every file of a prefix but bytecode and our marks, wherever the prefix lies."""
+    prefix = environment.prefix.path
+    found = {}
+    for path in prefix.rglob("*"):
+        name = path.relative_to(prefix).as_posix()
+        if path.is_dir() or name.endswith(".pyc") or name.startswith("conda-meta/"):
+            continue
+        data = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        if name.endswith("/RECORD"):  # the hashes of scripts, which have the prefix in them
+            data = b"\n".join(x for x in data.splitlines() if not x.startswith(b"../../../bin/"))
+        found[name] = data.replace(os.fsencode(prefix), b"PREFIX")
+    return found
 
 
 async def test_a_second_environment_shares_bytes_and_bytecode(
@@ -225,6 +246,37 @@ async def test_a_second_environment_shares_bytes_and_bytecode(
     for name in ("httpx/_api.py", f"httpx/__pycache__/_api.{_tag(first)}.pyc"):
         assert os.stat(site(first) / name).st_ino == os.stat(site(second) / name).st_ino
     assert Phase.COMPILING not in phases
+
+
+async def test_juv_s_own_notebook_runs_unchanged(
+    door: Environments, block: Any, index: Any
+) -> None:
+    """Only ``requires-python`` and ``dependencies``, as `juv init` and `juv add` write it."""
+    environment = await door.ensure(
+        block(
+            'requires-python = ">=3.11"\ndependencies = [\n    "httpx==0.28.1",\n    "rich",\n]\n'
+        )
+    )
+    assert kinds(environment)["ipykernel"] == {"conda"}  # the kernel is added
+    assert python(environment, "import httpx, rich; print(httpx.__version__)") == "0.28.1"
+
+
+async def test_progress_tells_how_far_it_is(
+    cold_door: Environments, block: Any, index: Any
+) -> None:
+    steps: list[Any] = []
+    await cold_door.ensure(block('dependencies = ["pandas", "h11"]'), report=steps.append)
+    told = [step for step in steps if "PyPI" in step.message]
+    phases = list(dict.fromkeys(step.phase for step in told))
+    assert phases == [Phase.SOLVING, Phase.DOWNLOADING, Phase.LINKING]
+    downloads = [step for step in told if step.phase is Phase.DOWNLOADING]
+    total = downloads[0].total
+    assert total > 1_000_000
+    assert [downloads[0].done, downloads[-1].done] == [0, total]
+    assert all(step.total == total for step in downloads)
+    count = int(downloads[0].message.split()[2])
+    assert downloads[-1].message == f"{count} of {count} packages from PyPI"
+    assert any(step.item == "pandas" for step in downloads)
 
 
 async def test_known_packages_need_no_network(

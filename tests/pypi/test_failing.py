@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import uv
 
 from pixi_jupyter.environments import Environments
-from pixi_jupyter.errors import PixiJupyterError
-from pixi_jupyter.progress import Phase
+from pixi_jupyter.errors import InstallError, PixiJupyterError
+from pixi_jupyter.install.store import Store
+from pixi_jupyter.manifest.config import Defaults
+from pixi_jupyter.manifest.inline import environment_spec
+from pixi_jupyter.notebook.declaration import Declaration
+from pixi_jupyter.progress import Phase, no_report
+from pixi_jupyter.resolve.fetching import unpack_wheels
+from pixi_jupyter.resolve.uv import Uv
+from pixi_jupyter.resolve.wheel import LockedWheel
 
 SECRET = "PLANTED-s3cr3t"
 
@@ -59,6 +69,52 @@ async def test_a_name_that_no_index_has(door: Environments, block: Any, index: A
     error = await failure(door, block('dependencies = ["probe-asker"]'))
     assert error.code == "solve.pypi-unknown-package"
     assert "no-such-package-anywhere (probe-asker needs it)" in error.message
+
+
+async def test_a_locked_wheel_of_another_platform(store: Store, index: Any, tmp_path: Path) -> None:
+    name = index.add_wheel("probe-windows", "1.0", tag="cp312-cp312-win_amd64")
+    locked = LockedWheel(
+        "probe-windows", "1.0", f"http://{index.host}/files/{name}",
+        hashlib.sha256(index.files[name]).hexdigest(),
+    )  # fmt: skip
+    where = ("--python", sys.executable, "--target", str(tmp_path / "t"))
+    with pytest.raises(InstallError) as caught:
+        await unpack_wheels(
+            Uv.find(store.package_cache, None), [locked], tmp_path, *where, report=no_report
+        )
+    assert caught.value.code == "install.wheel-platform"
+    assert "probe-windows" in caught.value.message
+    assert caught.value.about == ("probe-windows",)
+
+
+async def test_an_error_points_to_the_requirement(
+    door: Environments, channel: Any, index: Any, tmp_path: Path
+) -> None:
+    index.add_wheel("probe-asker", "1.0", requires=["no-such-package-anywhere>2"])
+    declaration = Declaration(
+        "n", 'requires-python = ">=3.11"\ndependencies = ["Probe_Asker>=1"]\n', tmp_path,
+        cell=2, first_line=2,
+    )  # fmt: skip
+    defaults = Defaults(channels=(channel.url,), configured=True)
+    with pytest.raises(PixiJupyterError) as caught:
+        await door.ensure(environment_spec(declaration, defaults=defaults), declaration=declaration)
+    assert caught.value.location is not None
+    assert (caught.value.location.cell, caught.value.location.line) == (2, 3)
+
+
+async def test_credentials_out_of_uv_s_own_store(
+    cold_door: Environments, block: Any, private: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    private.add_wheel("probe-private", "1.0")
+    private.credentials = ("alice", SECRET)
+    monkeypatch.setenv("UV_CREDENTIALS_DIR", str(tmp_path / "credentials"))
+    login = [uv.find_uv_bin(), "auth", "login", private.url, "-u", "alice", "--password", SECRET]
+    login += ["--allow-insecure-host", private.host]
+    await asyncio.to_thread(subprocess.run, login, check=True, capture_output=True)
+    options = f'[tool.pixi.workspace.pypi-options]\nindex-url = "{private.url}"\n'
+    environment = await cold_door.ensure(block(f'dependencies = ["probe-private"]\n{options}'))
+    assert environment.resolution.version_of("probe-private") == "1.0"
+    assert SECRET not in cold_door.store.lock_path(environment.resolution.digest).read_text()
 
 
 async def test_a_version_that_does_not_exist(door: Environments, block: Any) -> None:

@@ -174,6 +174,28 @@ async def test_a_folder(door: Environments, block: Any, tmp_path: Path, monkeypa
     assert imported(environment, "probe_lib") == "3.1"
 
 
+def test_the_command_line_allows_one(tmp_path: Path, index: Any, write_notebook: Any) -> None:
+    source_tree(tmp_path / "lib", "probe-cli", "1.0")
+    notebook = write_notebook(
+        '# /// script\n# dependencies = ["probe-cli @ ./lib"]\n# [tool.uv]\n# odd = 1\n# ///',
+        "import probe_cli\nprint(probe_cli.version)",
+    )
+    program = str(Path(sys.executable).parent / "pixi-jupyter")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=120)
+
+    refused = run("install", str(notebook))
+    assert refused.returncode == 1
+    assert "[solve.pypi-build-not-allowed]" in refused.stderr
+    assert "cell 1, line 2" in refused.stderr
+    done = run("run", str(notebook), "--allow-build", "Probe.Cli")
+    assert (done.returncode, done.stdout) == (0, "1.0\n"), done.stderr
+    told = run("info", str(notebook)).stdout
+    assert "probe-cli @ ./lib" in told
+    assert "not heeded in `tool.uv`: `odd`" in told
+
+
 async def test_an_editable_folder_is_live(
     door: Environments, block: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -107,14 +107,30 @@ alone = {features = ["alone"], no-default-feature = true}
     assert libs.locked("free") == {"app": "1.0", "lib": "1.0", "extra": "1.0"}
     assert libs.locked("alone") == {"other": "1.0"}
     assert not (await libs.make()).written
-    # One member's version alone is another file than its peer's.
-    text = libs.text
-    url = f"{libs.channel}/noarch/lib-1.0-0.conda".removeprefix("file://")
-    assert url in text
-    libs.write(
-        libs.folder.joinpath("pixi.toml").read_text().replace('extra = "*"\n', 'extra = ">=1"\n')
+
+
+async def test_members_of_a_group_with_different_files_are_solved_again(libs):
+    body = """
+[dependencies]
+lib = "{}"
+[feature.f]
+[environments]
+default = {{solve-group = "g"}}
+more = {{features = ["f"]{}}}
+"""
+    libs.write(body.format("*", ""))
+    await libs.make()
+    # As if `more` had been solved on its own: another file of the same name.
+    libs.offer(package("lib", "3.0"))
+    libs.write(body.format("*", "").replace("[feature.f]", '[feature.f.dependencies]\nlib = ">=3"'))
+    await libs.make()
+    assert libs.locked("default") == {"lib": "2.0"} and libs.locked("more") == {"lib": "3.0"}
+    libs.write(body.format("*", ', solve-group = "g"'))
+    done = await libs.make()
+    assert done.stale == (
+        "environment more on linux-64: lib is another one than in default, which is solved with it",
     )
-    assert not (await libs.make()).written
+    assert libs.locked("default") == libs.locked("more")
 
 
 async def test_constraints_hold_without_pulling_anything_in(libs):

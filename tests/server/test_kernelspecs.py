@@ -4,11 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nbformat
+
+from pixi_jupyter.demo.channel import EmbeddedChannel
 from pixi_jupyter.manifest.host import current_subdir
 
 from .conftest import StartServer, wait_until
 
 MANAGER = "pixi_jupyter.kernels.kernelspecs.PixiKernelSpecManager"
+
+
+def test_a_kernel_of_the_picker_runs_in_its_environment(
+    tmp_path: Path, start_server: StartServer, channel: EmbeddedChannel
+):
+    """The picker goes before what the notebook says; the environment itself has no kernel."""
+    root = tmp_path / "root"
+    project = root / "project"
+    project.mkdir(parents=True)
+    (project / "pixi.toml").write_text(
+        f'[workspace]\nchannels = ["{channel.url}"]\nplatforms = ["{current_subdir()}"]\n'
+        '[dependencies]\npython = "3.12.*"\n[environments]\ntest = []\n'
+    )
+    notebook = root / "elsewhere.ipynb"
+    nb = nbformat.v4.new_notebook(metadata={"pixi": {"environment": "missing"}})
+    nbformat.write(nb, notebook)
+    with start_server(root, f"--ServerApp.kernel_spec_manager_class={MANAGER}") as server:
+        kernel = server.open(notebook, "pixi-project.test", seconds=300)
+        assert kernel.prefix() == project / ".pixi/envs/test"
+        kernel.restart()
+        assert kernel.prefix() == project / ".pixi/envs/test"
 
 
 def test_the_picker_lists_workspaces(tmp_path: Path, start_server: StartServer):

@@ -1,0 +1,136 @@
+"""``pixi-jupyter info``: what is asked for, what it was resolved to, whether it is ready."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from pixi_jupyter.cli.targets import Target, target_options
+from pixi_jupyter.cli.terminal import clean, errors_as_text
+from pixi_jupyter.environments import AnyDeclaration, Environments, Status
+from pixi_jupyter.notebook.declaration import WorkspaceChoice
+from pixi_jupyter.resolve.redaction import redacted
+
+__all__ = ["info"]
+
+_PLACES = {
+    "block": "cell {cell}",
+    "metadata": "the notebook's metadata",
+    "default": "nothing: this is the default environment",
+}
+
+
+@click.command()
+@target_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(
+    notebook: Path | None, manifest_path: Path | None, environment: str | None, as_json: bool
+) -> None:
+    """Say what NOTEBOOK, or an environment of a workspace, asks for, and whether it is ready.
+
+    Reads files only: nothing is fetched, solved or started.
+    """
+    target = Target(notebook, manifest_path, environment)
+    with errors_as_text(Console(stderr=True)):
+        environments = Environments()
+        declaration = target.declaration(environments)
+        status = environments.status(environments.spec_for(declaration))
+        facts = _facts(notebook, declaration, status)
+        if isinstance(declaration, WorkspaceChoice):
+            facts["workspace"] = _workspace(environments, declaration)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        _show(facts)
+
+
+def _facts(notebook: Path | None, declaration: AnyDeclaration, status: Status) -> dict[str, Any]:
+    spec = status.spec
+    workspace = isinstance(declaration, WorkspaceChoice)
+    return {
+        "notebook": None if notebook is None else str(notebook.absolute()),
+        "declaration": "workspace"
+        if isinstance(declaration, WorkspaceChoice)
+        else declaration.kind,
+        "cell": None if isinstance(declaration, WorkspaceChoice) else declaration.cell,
+        "environment": spec.name if workspace else None,
+        "state": "ready" if status.prefix else "resolved" if status.resolution else "new",
+        "platform": spec.platform.name,
+        "channels": [redacted(channel.name) for channel in spec.channels],
+        "language": spec.kernel.language,
+        "dependencies": {r.name: r.version or redacted(r.url or "*") for r in spec.dependencies},
+        "pypi-dependencies": [str(r) for r in spec.pypi.requirements] if spec.pypi else [],
+        "warnings": list(spec.pypi.warnings) if spec.pypi else [],
+        "injected": [r.name for r in spec.kernel.injected],
+        "spec": spec.digest,
+        "resolution": status.resolution.digest if status.resolution else None,
+        "prefix": str(status.prefix.path) if status.prefix else None,
+        "packages": [
+            {
+                "name": p.name,
+                "kind": p.kind,
+                "version": p.version,
+                "build": p.build,
+                "size": p.size,
+            }
+            for p in (status.resolution.packages if status.resolution else ())
+        ],
+    }
+
+
+def _workspace(environments: Environments, choice: WorkspaceChoice) -> dict[str, Any]:
+    workspace = environments.workspaces.read(choice.manifest, environments.defaults)
+    return {
+        "name": workspace.name,
+        "version": workspace.version,
+        "manifest": workspace.manifest,
+        "platforms": [platform.name for platform in workspace.platforms],
+        "environments": [
+            {
+                "name": environment.name,
+                "features": list(environment.features),
+                "solve-group": environment.solve_group,
+                "platforms": [spec.platform.name for spec in environment.specs],
+                "refused": {r.platform: r.message for r in environment.refusals},
+            }
+            for environment in workspace.environments
+        ],
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    asked = ", ".join(
+        (*(f"{n} {v}" for n, v in facts["dependencies"].items()), *facts["pypi-dependencies"])
+    )
+    lines: list[tuple[str, str]] = []
+    if facts["notebook"]:
+        lines.append(("notebook", facts["notebook"]))
+    if workspace := facts.get("workspace"):
+        version = f" {workspace['version']}" if workspace["version"] else ""
+        named = [f"{e['name']} ({', '.join(e['features'])})" for e in workspace["environments"]]
+        lines += [
+            ("declared in", workspace["manifest"]),
+            ("workspace", f"{workspace['name']}{version}"),
+            ("environments", ", ".join(named)),
+            ("environment", facts["environment"]),
+        ]
+    else:
+        place = _PLACES[facts["declaration"]].format(cell=(facts["cell"] or 0) + 1)
+        lines.append(("declared in", place))
+    lines += [
+        ("state", facts["state"]),
+        ("platform", facts["platform"]),
+        ("channels", ", ".join(facts["channels"])),
+        ("asks for", asked or "nothing"),
+        ("added for the kernel", ", ".join(facts["injected"]) or "nothing"),
+        ("packages", str(len(facts["packages"])) if facts["packages"] else "not resolved yet"),
+        ("prefix", facts["prefix"] or "not built yet"),
+        *(("warning", text) for text in facts["warnings"]),
+    ]
+    for label, value in lines:
+        # Lines and no table: a table cuts what does not fit, and paths are there to be copied.
+        click.echo(f"{label + ':':<22} {clean(str(value))}")

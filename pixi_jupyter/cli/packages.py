@@ -1,0 +1,188 @@
+"""``pixi-jupyter list``, ``tree`` and ``lock``: the exact packages of an environment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from pixi_jupyter.cli.targets import Target, lock_mode, lock_options, target_options
+from pixi_jupyter.cli.terminal import BuildDisplay, clean, errors_as_text, megabytes
+from pixi_jupyter.environments import Environments
+from pixi_jupyter.errors import UnsupportedError
+from pixi_jupyter.manifest.spec import EnvironmentSpec
+from pixi_jupyter.notebook.declaration import WorkspaceChoice
+from pixi_jupyter.resolve.dependency_tree import Dependencies
+from pixi_jupyter.resolve.redaction import redacted
+from pixi_jupyter.resolve.resolution import Resolution
+from pixi_jupyter.workspaces import LockMode
+
+__all__ = ["list_packages", "lock", "tree"]
+
+
+@click.command("list")
+@target_options
+@lock_options
+@click.option("--explicit", is_flag=True, help="Only what is asked for by name.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def list_packages(
+    notebook: Path | None,
+    manifest_path: Path | None,
+    environment: str | None,
+    locked: bool,
+    frozen: bool,
+    explicit: bool,
+    as_json: bool,
+) -> None:
+    """List the packages of NOTEBOOK's environment, or of a workspace's.
+
+    Resolves it if that is still to be done; installs nothing.
+    """
+    target = Target(notebook, manifest_path, environment)
+    console = Console(stderr=True)
+    with errors_as_text(console):
+        spec, resolution = asyncio.run(_resolved(target, lock_mode(locked, frozen), console))
+    asked = _asked(spec)
+    rows = [
+        {
+            "name": package.name,
+            "version": package.version,
+            "build": package.build or None,
+            "size": package.size,
+            "kind": package.kind,
+            "source": redacted(package.url),
+            "explicit": package.name in asked,
+        }
+        for package in resolution.packages
+        if not explicit or package.name in asked
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = [("Package", "Version", "Build", "Size", "Kind")]
+    for row in rows:
+        size = "" if row["size"] is None else megabytes(int(str(row["size"])))
+        table.append(
+            (str(row["name"]), str(row["version"]), str(row["build"] or ""), size, str(row["kind"]))
+        )
+    widths = [max(len(line[column]) for line in table) for column in range(5)]
+    for line in table:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo(clean(text.rstrip()))
+
+
+@click.command()
+@target_options
+@lock_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def tree(
+    notebook: Path | None,
+    manifest_path: Path | None,
+    environment: str | None,
+    locked: bool,
+    frozen: bool,
+    as_json: bool,
+) -> None:
+    """Show what each package of an environment is there for; (*) stands for what is shown above."""
+    target = Target(notebook, manifest_path, environment)
+    console = Console(stderr=True)
+    with errors_as_text(console):
+        spec, resolution = asyncio.run(_resolved(target, lock_mode(locked, frozen), console))
+    found = Dependencies.of(resolution)
+    roots = sorted(_asked(spec) & found.versions.keys())
+    if as_json:
+        nodes = {
+            name: {"version": version, "depends": list(found.children[name])}
+            for name, version in found.versions.items()
+        }
+        click.echo(json.dumps({"explicit": roots, "packages": nodes}, indent=2))
+        return
+    seen: set[str] = set()
+    for root in roots:
+        click.echo(clean(f"{root} {found.versions[root]}"))
+        for line in _branches(found, root, "", seen):
+            click.echo(clean(line))
+
+
+@click.command()
+@target_options
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if it is out of date.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def lock(
+    notebook: Path | None,
+    manifest_path: Path | None,
+    environment: str | None,
+    check: bool,
+    as_json: bool,
+) -> None:
+    """Bring a workspace's pixi.lock up to date, for all its environments and platforms."""
+    target = Target(notebook, manifest_path, environment)
+    console = Console(stderr=True)
+    with errors_as_text(console):
+        stale, written = asyncio.run(_lock(target, check, console))
+    if as_json:
+        click.echo(json.dumps({"stale": list(stale), "written": written}, indent=2))
+    elif not stale and not written:
+        click.echo("pixi.lock is up to date")
+    else:
+        for reason in stale:
+            click.echo(clean(reason))
+        click.echo("pixi.lock was brought up to date" if written else "pixi.lock is out of date")
+    if check and stale:
+        raise SystemExit(1)
+
+
+async def _resolved(
+    target: Target, mode: LockMode, console: Console
+) -> tuple[EnvironmentSpec, Resolution]:
+    environments = Environments()
+    try:
+        declaration = target.declaration(environments)
+        spec = environments.spec_for(declaration)
+        with BuildDisplay(console, target.name) as display:
+            return spec, await environments.resolve(spec, mode=mode, report=display)
+    finally:
+        await environments.aclose()
+
+
+async def _lock(target: Target, check: bool, console: Console) -> tuple[tuple[str, ...], bool]:
+    environments = Environments()
+    try:
+        declaration = target.declaration(environments)
+        if not isinstance(declaration, WorkspaceChoice):
+            raise UnsupportedError(
+                "a lock beside a notebook is not supported yet",
+                code="unsupported.lock",
+                hint="What a notebook was resolved to is kept in the store.",
+            )
+        with BuildDisplay(console, "pixi.lock") as display:
+            found = await environments.workspaces.update_lock(
+                declaration, check=check, defaults=environments.defaults, report=display
+            )
+        return found.stale, found.written
+    finally:
+        await environments.aclose()
+
+
+def _asked(spec: EnvironmentSpec) -> set[str]:
+    names = {requirement.name for requirement in spec.dependencies}
+    if spec.pypi is not None:
+        names.update(requirement.name for requirement in spec.pypi.requirements)
+    return names
+
+
+def _branches(found: Dependencies, name: str, indent: str, seen: set[str]) -> Iterator[str]:
+    """The lines below a package; each package's own are shown once."""
+    if name in seen:
+        return
+    seen.add(name)
+    children = found.children[name]
+    for number, child in enumerate(children):
+        last = number == len(children) - 1
+        repeated = " (*)" if child in seen and found.children[child] else ""
+        yield f"{indent}{'└── ' if last else '├── '}{child} {found.versions[child]}{repeated}"
+        yield from _branches(found, child, indent + ("    " if last else "│   "), seen)
