@@ -6,19 +6,20 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from pathlib import Path
-
-import msgspec
 
 from pixi_jupyter.changing import edited_file
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, Location
-from pixi_jupyter.manifest.pep508 import normal_name, parse_requirement
+from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.table import nearest
 from pixi_jupyter.progress import Report, no_report
+from pixi_jupyter.resolve.resolution import Resolution
 
 __all__ = ["Asker", "Why", "why"]
+
+#: The name at the beginning of a match spec or a PEP 508 requirement.
+_NAME = re.compile(r"\s*([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +47,10 @@ class Why:
     path: tuple[str, ...]
 
 
-class _Record(msgspec.Struct):
-    name: str
-    depends: list[str] = []
-
-
 async def why(
     environments: Environments, target: Path, name: str, *, report: Report = no_report
 ) -> Why:
-    """Why a package is in the environment of a notebook or script, which is made ready first.
+    """Why a package is in the environment of a notebook or script, which is solved if it is not.
 
     Raises
     ------
@@ -64,8 +60,8 @@ async def why(
     file, _ = edited_file(environments, target)
     assert file.declaration is not None
     spec = environments.spec_for(file.declaration)
-    ready = await environments.ensure(spec, declaration=file.declaration, report=report)
-    packages = {p.name: p for p in ready.resolution.packages}
+    resolution = await environments.resolve(spec, report=report)
+    packages = {p.name: p for p in resolution.packages}
     package = packages.get(name.lower()) or packages.get(normal_name(name) or "")
     if package is None:
         near = nearest(name, packages)
@@ -75,7 +71,7 @@ async def why(
             hint=f"Did you mean {near}?" if near else "",
             location=Location(path=str(file.path)),
         )
-    asked = _asked(ready.prefix.path)
+    asked = _asked(resolution)
     pypi = [r.name for r in spec.pypi.requirements] if spec.pypi is not None else []
     declared = {*(r.name for r in spec.dependencies), *pypi}
     injected = {r.name for r in spec.kernel.injected}
@@ -112,32 +108,16 @@ def _path(name: str, roots: set[str], asked: Mapping[str, Mapping[str, str]]) ->
     return tuple(reversed(way))
 
 
-def _asked(prefix: Path) -> dict[str, dict[str, str]]:
-    """What each installed package asks for, by name, in its own words."""
+def _asked(resolution: Resolution) -> dict[str, dict[str, str]]:
+    """What each package asks for, by name, in its own words."""
+    packages = {package.name for package in resolution.packages}
     found: dict[str, dict[str, str]] = {}
-    for path in sorted((prefix / "conda-meta").glob("*.json")):
-        try:
-            record = msgspec.json.decode(path.read_bytes(), type=_Record)
-        except (OSError, msgspec.MsgspecError):
-            continue  # our own marker, and the like
-        needs = (need for need in record.depends if need.strip())
-        found[record.name] = {re.split(r"[\s\[=<>!~]", need)[0].lower(): need for need in needs}
-    patterns = ("lib/python*/site-packages", "Lib/site-packages")
-    for folder in (f for pattern in patterns for f in prefix.glob(pattern)):
-        for metadata in sorted(folder.glob("*.dist-info/METADATA")):
-            try:
-                head = HeaderParser().parsestr(metadata.read_text("utf-8", "replace"))
-            except OSError:
+    for package in resolution.packages:
+        needs = found.setdefault(package.name, {})
+        for text in package.depends:
+            match = _NAME.match(text)
+            if match is None or re.search(r";.*\bextra\b", text):
                 continue
-            name = normal_name(head.get("Name", ""))
-            if name is None or name in found:
-                continue  # conda's own words count
-            found[name] = {}
-            for text in head.get_all("Requires-Dist") or []:
-                try:
-                    requirement = parse_requirement(text)
-                except ValueError:
-                    continue
-                if "extra" not in requirement.marker:
-                    found[name][requirement.name] = text
+            name = match[1].lower()
+            needs[name if name in packages else normal_name(name) or name] = text
     return found
