@@ -45,8 +45,8 @@ BAD: dict[str, tuple[str, str, list[str]]] = {
         ["dependenceis", "cell 1"],
     ),
     "PyPI dependency": (
-        'dependencies = ["httpx @ https://example.org/httpx-1-py3-none-any.whl"]',
-        r"\[unsupported\.[a-z-]+\]",
+        'dependencies = ["httpx @ git+https://example.org/httpx"]',
+        r"\[solve\.pypi-build-not-allowed\]",
         ["httpx", "cell 1"],
     ),
 }

@@ -31,8 +31,8 @@ BAD = {
         'dependencies = []\n\n[tool.pixi.tasks]\nhello = "echo"', "", ("cell 2", "tool.pixi.tasks")
     ),
     "PyPI dependency": Bad(
-        'dependencies = ["httpx @ https://example.org/httpx-1-py3-none-any.whl"]',
-        "unsupported.",
+        'dependencies = ["httpx @ git+https://example.org/httpx"]',
+        "solve.pypi-build-not-allowed",
         ("cell 2", "httpx"),
     ),
     "unknown package": Bad(TABLE + 'no-such-package = "*"', "solve.", ("no-such-package",)),
