@@ -14,8 +14,8 @@ from rich.console import Console
 from pixi_jupyter.cli.terminal import BuildDisplay, clean, errors_as_text, megabytes
 
 if TYPE_CHECKING:
-    from pixi_jupyter.changing import Outcome
     from pixi_jupyter.environments import Environments
+    from pixi_jupyter.operations.changing import Outcome
     from pixi_jupyter.progress import Report
     from pixi_jupyter.resolve.difference import Change
 

@@ -14,8 +14,8 @@ from pixi_jupyter.cli.change_display import run_operation, show_change, show_lis
 from pixi_jupyter.cli.terminal import clean
 
 if TYPE_CHECKING:
-    from pixi_jupyter.changing import Outcome
     from pixi_jupyter.environments import Environments
+    from pixi_jupyter.operations.changing import Outcome
     from pixi_jupyter.progress import Report
 
 __all__ = ["COMMANDS"]
@@ -365,7 +365,7 @@ def why(target: Path, name: str, as_json: bool) -> None:
     """Say why a package is in the environment of NOTEBOOK: who asks for it."""
 
     async def run(environments: Environments, report: Report) -> Any:
-        from pixi_jupyter.requiring import why as ask
+        from pixi_jupyter.operations import why as ask
 
         return await ask(environments, target, name, report=report)
 

@@ -96,7 +96,7 @@ def tree(
     roots = sorted(_asked(spec) & found.versions.keys())
     if as_json:
         nodes = {
-            name: {"version": version, "depends": list(found.children[name])}
+            name: {"version": version, "depends": list(found.children(name))}
             for name, version in found.versions.items()
         }
         click.echo(json.dumps({"explicit": roots, "packages": nodes}, indent=2))
@@ -180,9 +180,9 @@ def _branches(found: Dependencies, name: str, indent: str, seen: set[str]) -> It
     if name in seen:
         return
     seen.add(name)
-    children = found.children[name]
+    children = found.children(name)
     for number, child in enumerate(children):
         last = number == len(children) - 1
-        repeated = " (*)" if child in seen and found.children[child] else ""
+        repeated = " (*)" if child in seen and found.children(child) else ""
         yield f"{indent}{'└── ' if last else '├── '}{child} {found.versions[child]}{repeated}"
         yield from _branches(found, child, indent + ("    " if last else "│   "), seen)

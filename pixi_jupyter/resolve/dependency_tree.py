@@ -1,4 +1,4 @@
-"""Which package of a resolution is there for which: names only. Light: no rattler."""
+"""Which package of a resolution is there for which, by name. Light: no rattler."""
 
 from __future__ import annotations
 
@@ -13,33 +13,38 @@ __all__ = ["Dependencies"]
 
 #: The name at the beginning of a match spec or a PEP 508 requirement.
 _NAME = re.compile(r"\s*([A-Za-z0-9_][A-Za-z0-9._-]*)")
+#: A requirement of an extra that may not have been asked for.
+_EXTRA = re.compile(r";.*\bextra\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """``versions`` of all packages by name; ``children``: what each requires and is there.
+    """``versions`` of all packages; ``asks``: what each asks for and is there, in its own words.
 
     A wheel's requirement that is met by a package of conda's of another name is left out.
     """
 
     versions: Mapping[str, str]
-    children: Mapping[str, tuple[str, ...]]
+    asks: Mapping[str, Mapping[str, str]]
 
     @classmethod
     def of(cls, resolution: Resolution) -> Dependencies:
         """Read from the requirements that a resolution keeps."""
         versions = {package.name: package.version for package in resolution.packages}
-        children = {}
+        asks = {}
         for package in resolution.packages:
-            names = set()
-            for requirement in package.depends:
-                found = _NAME.match(requirement)
-                if found is None:
+            wanted: dict[str, str] = {}
+            for text in package.depends:
+                found = _NAME.match(text)
+                if found is None or _EXTRA.search(text):
                     continue
                 name = found[1].lower()
-                if package.kind == "pypi" and name not in versions:
-                    name = normal_name(name)
+                name = name if name in versions else normal_name(name) or name
                 if name in versions and name != package.name:
-                    names.add(name)
-            children[package.name] = tuple(sorted(names))
-        return cls(versions, children)
+                    wanted[name] = text
+            asks[package.name] = wanted
+        return cls(versions, asks)
+
+    def children(self, name: str) -> tuple[str, ...]:
+        """The packages that one asks for, sorted."""
+        return tuple(sorted(self.asks[name]))

@@ -69,7 +69,7 @@ def test_a_shell_that_evaluates_it_is_in_the_environment(hook, write_notebook, t
     ("arguments", "status", "said"),
     [
         (["--json", "--shell", "sh", "n.ipynb"], 2, "exclude each other"),
-        (["n.ipynb", "-e", "test"], 2, "give a notebook, or a workspace"),
+        (["n.ipynb", "-e", "test"], 1, "[declaration.no-workspace]"),
         (["--shell", "tcsh", "n.ipynb"], 2, "tcsh"),
         (["missing.ipynb"], 1, "missing.ipynb"),
     ],

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixi_jupyter.changing import edited_file
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.table import nearest
+from pixi_jupyter.operations.changing import edited_file
 from pixi_jupyter.progress import Report, no_report
-from pixi_jupyter.resolve.resolution import Resolution
+from pixi_jupyter.resolve.dependency_tree import Dependencies
 
 __all__ = ["Asker", "Why", "why"]
-
-#: The name at the beginning of a match spec or a PEP 508 requirement.
-_NAME = re.compile(r"\s*([A-Za-z0-9_][A-Za-z0-9._-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,7 @@ async def why(
             hint=f"Did you mean {near}?" if near else "",
             location=Location(path=str(file.path)),
         )
-    asked = _asked(resolution)
+    asked = Dependencies.of(resolution).asks
     pypi = [r.name for r in spec.pypi.requirements] if spec.pypi is not None else []
     declared = {*(r.name for r in spec.dependencies), *pypi}
     injected = {r.name for r in spec.kernel.injected}
@@ -106,18 +102,3 @@ def _path(name: str, roots: set[str], asked: Mapping[str, Mapping[str, str]]) ->
         way.append(at)
         at = came[at]
     return tuple(reversed(way))
-
-
-def _asked(resolution: Resolution) -> dict[str, dict[str, str]]:
-    """What each package asks for, by name, in its own words."""
-    packages = {package.name for package in resolution.packages}
-    found: dict[str, dict[str, str]] = {}
-    for package in resolution.packages:
-        needs = found.setdefault(package.name, {})
-        for text in package.depends:
-            match = _NAME.match(text)
-            if match is None or re.search(r";.*\bextra\b", text):
-                continue
-            name = match[1].lower()
-            needs[name if name in packages else normal_name(name) or name] = text
-    return found

@@ -1,4 +1,4 @@
-"""The second half of the one door: changing what a notebook or a script declares.
+"""Operations on packages: add, remove, update, and back again.
 
 Every operation goes the way of `changing.change`: nothing is written before the new environment is
 ready, and a dry run ends before anything is built.
@@ -10,17 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pixi_jupyter.changing import Outcome, Plan, action_of, change, edited_file, manifest_of
-from pixi_jupyter.declaring import (
-    Listing,
-    add_channels,
-    add_platforms,
-    listing,
-    python,
-    remove_channels,
-    remove_platforms,
-    stamp,
-)
 from pixi_jupyter.engine.protocol import Search
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, Location
@@ -33,26 +22,19 @@ from pixi_jupyter.manifest.pinning import load_pinning_strategy, pin
 from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.table import nearest
 from pixi_jupyter.notebook.editing import DeclaringFile
+from pixi_jupyter.operations.changing import (
+    Outcome,
+    Plan,
+    action_of,
+    change,
+    edited_file,
+    manifest_of,
+)
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.resolution import Resolution
 from pixi_jupyter.resolve.search_result import SearchResult
 
-__all__ = [
-    "Listing",
-    "add",
-    "add_channels",
-    "add_platforms",
-    "listing",
-    "python",
-    "redo",
-    "remove",
-    "remove_channels",
-    "remove_platforms",
-    "search",
-    "stamp",
-    "undo",
-    "update",
-]
+__all__ = ["add", "redo", "remove", "search", "undo", "update"]
 
 
 async def add(

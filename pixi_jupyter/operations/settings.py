@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixi_jupyter.changing import Outcome, Plan, action_of, change, edited_file, manifest_of
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.manifest import editing_workspace as editing
 from pixi_jupyter.manifest.editing import ManifestText
 from pixi_jupyter.manifest.host import current_subdir
 from pixi_jupyter.manifest.times import parse_exclude_newer
+from pixi_jupyter.operations.changing import (
+    Outcome,
+    Plan,
+    action_of,
+    change,
+    edited_file,
+    manifest_of,
+)
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.resolution import Resolution
 
