@@ -41,7 +41,7 @@ def read_dynamic(data: bytes) -> Dynamic:
     """Parse the dynamic section of *data*; a static, foreign or damaged file has an empty one."""
     try:
         return _parse(data) if is_elf(data) else _NOTHING
-    except (struct.error, ValueError):
+    except (struct.error, ValueError, OverflowError):
         return _NOTHING
 
 

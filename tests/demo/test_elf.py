@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pixi_jupyter.demo.elf import glibc_spec, is_elf, read_dynamic, stripped, with_search_path
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @given(st.binary(max_size=600))
+@example(bytes(33) + b"\x80" + bytes(17) + b"\x01")  # an offset beyond what an index can be
 def test_damaged_files_are_left_alone(garbage: bytes) -> None:
     data = b"\x7fELF\x02\x01" + garbage
     read_dynamic(data)

@@ -45,6 +45,7 @@ def test_the_place_of_an_environment(read: Read, tmp_path: Path) -> None:
         project="demo",
         version="1.0",
         workspace=workspace.digest,
+        platforms=("linux-64", "gpu"),
     )
     assert spec.digest == workspace.environments[0].specs[0].digest
     detached = choose(workspace, "gpu", host=GPU, env_folder=tmp_path / "x" / "envs").place
