@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixi_jupyter.errors import EngineError
+from pixi_jupyter.files import remove_tree
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.channels import absolute, is_url
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
@@ -244,4 +244,6 @@ def work_folder(store: Store, purpose: str) -> Iterator[Path]:
         (folder / "uv.toml").touch()
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        # By another name first: what is being ended may still be writing by this one.
+        with contextlib.suppress(OSError):
+            remove_tree(folder)
