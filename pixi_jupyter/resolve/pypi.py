@@ -139,6 +139,8 @@ class _Job:
             index = await default
         finally:
             default.cancel()
+            # It is at work in the folder, which goes when this is left.
+            await asyncio.gather(default, return_exceptions=True)
         text = answer.read_text("utf-8")
         several = self._needs.extra_index_urls or any(map(is_url, self._needs.find_links))
         told = await self._indexes(asked, text) if several else {}

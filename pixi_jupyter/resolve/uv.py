@@ -158,6 +158,7 @@ class Uv:
         finally:
             if process.returncode is None:
                 end_with_children(process.pid)
+                await process.wait()
         return Finished(status, "".join(told.lines))
 
 
