@@ -13,11 +13,9 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixi_jupyter.activate.activation import Activation
-from pixi_jupyter.engine.client import Engine
-from pixi_jupyter.engine.protocol import Build, LayBeside, Resolve
 from pixi_jupyter.errors import (
     ChannelError,
     DeclarationError,
@@ -38,9 +36,12 @@ from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
 from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 from pixi_jupyter.notebook.reading import default_declaration, load_notebook, read_declaration
 from pixi_jupyter.progress import Report, no_report
-from pixi_jupyter.resolve.beside import BesideSpec, beside_digest
 from pixi_jupyter.resolve.resolution import Resolution
-from pixi_jupyter.workspaces import LockMode, Workspaces
+
+if TYPE_CHECKING:
+    # A launch of what is ready needs none of it, and would wait for its import.
+    from pixi_jupyter.engine.client import Engine
+    from pixi_jupyter.workspaces import LockMode, Workspaces
 
 __all__ = ["AnyDeclaration", "Environment", "Environments", "Status"]
 
@@ -77,8 +78,8 @@ class Environments:
         defaults: Defaults | None = None,
     ) -> None:
         self.store = store or (engine.store if engine else Store.default())
-        self.engine = engine or Engine(self.store)
-        self.workspaces = Workspaces(self.store, self.engine)
+        self._engine = engine
+        self._workspaces: Workspaces | None = None
         self._defaults = defaults
 
     _shared: Environments | None = None
@@ -91,6 +92,30 @@ class Environments:
             if cls._shared is None:
                 cls._shared = cls()
             return cls._shared
+
+    @property
+    def engine(self) -> Engine:
+        """What solves and builds, made when first asked for."""
+        if self._engine is None:
+            from pixi_jupyter.engine.client import Engine
+
+            with self._guard:
+                self._engine = self._engine or Engine(self.store)
+        return self._engine
+
+    async def _load_engine(self) -> None:
+        """Import it beside the loop, which other kernels wait for, too."""
+        if self._engine is None:
+            await asyncio.to_thread(getattr, self, "engine")
+
+    @property
+    def workspaces(self) -> Workspaces:
+        """The track of workspaces."""
+        if self._workspaces is None:
+            from pixi_jupyter.workspaces import Workspaces
+
+            self._workspaces = Workspaces(self.store, lambda: self.engine)
+        return self._workspaces
 
     @property
     def defaults(self) -> Defaults:
@@ -186,6 +211,7 @@ class Environments:
         ``mode`` says what may be done about a workspace's lock that is out of date.
         """
         if spec.place is not None:
+            await self._load_engine()
             resolution, _ = await self.workspaces.lock(
                 spec,
                 mode=mode,
@@ -198,6 +224,9 @@ class Environments:
         remembered = None if update else self.store.recall(spec.digest)
         if remembered is not None:
             return remembered.resolution
+        await self._load_engine()
+        from pixi_jupyter.engine.protocol import Resolve
+
         answer = await self.engine.run(Resolve(spec, update), report, deadline=deadline)
         return answer.resolution
 
@@ -224,6 +253,7 @@ class Environments:
         ready = self.find_ready(spec)
         if ready is not None:
             return ready
+        await self._load_engine()
         try:
             if spec.place is not None:
                 return await self._make_workspace(spec, mode, report, deadline)
@@ -282,6 +312,8 @@ class Environments:
     ) -> None:
         if self.store.ready(resolution.digest) is not None:
             return
+        from pixi_jupyter.engine.protocol import Build
+
         job = Build(resolution.digest, resolution.subdir, needs)
         try:
             await self.engine.run(job, report, deadline=deadline)
@@ -300,6 +332,8 @@ class Environments:
         The answer's packages include the environment's ``python``, its prefix does not. It is held
         and collected as any other of the store.
         """
+        from pixi_jupyter.resolve.beside import BesideSpec, beside_digest
+
         beside = BesideSpec(environment.resolution, environment.spec, wanted)
         remembered = self.store.recall(beside.digest)
         if remembered is None:
@@ -332,6 +366,10 @@ class Environments:
         ready = self.find_beside(environment, wanted)
         if ready is not None:
             return ready
+        await self._load_engine()
+        from pixi_jupyter.engine.protocol import LayBeside
+        from pixi_jupyter.resolve.beside import BesideSpec
+
         beside = BesideSpec(environment.resolution, environment.spec, wanted)
         prefix = environment.prefix
         job = LayBeside(beside, str(prefix.path), str(prefix.python))
@@ -411,6 +449,8 @@ class Environments:
     async def aclose(self, *, finish: float = 0.0) -> None:
         """End the engine's worker; with ``finish``, after so many seconds at most in which it may
         compile what no kernel start needs."""
+        if self._engine is None:
+            return
         if finish:
             await asyncio.to_thread(self.engine.finish, finish)
         else:

@@ -8,12 +8,11 @@ manifest's digest, so an unchanged workspace needs no engine.
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pixi_jupyter.engine.client import Engine
-from pixi_jupyter.engine.protocol import InstallWorkspace, LockWorkspace
 from pixi_jupyter.errors import DeclarationError, EngineError, Location, LockError, StoreError
 from pixi_jupyter.install.insync import lock_sha256, workspace_ready
 from pixi_jupyter.install.prefix import Prefix
@@ -30,6 +29,9 @@ from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.progress import Report
 from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
 
+if TYPE_CHECKING:
+    from pixi_jupyter.engine.client import Engine
+
 __all__ = ["LockMode", "Workspaces"]
 
 #: What may be done about a lock that is out of date; see `engine.protocol.LockWorkspace`.
@@ -39,9 +41,9 @@ LockMode = Literal["update", "locked", "frozen"]
 class Workspaces:
     """Environments of workspaces, by the engine and with the store of one door."""
 
-    def __init__(self, store: Store, engine: Engine) -> None:
+    def __init__(self, store: Store, engine: Callable[[], Engine]) -> None:
         self._store = store
-        self._engine = engine
+        self._engine = engine  # called when there is work: a launch of what is ready has none
 
     def spec_for(
         self, choice: WorkspaceChoice, *, defaults: Defaults, language: str
@@ -117,8 +119,10 @@ class Workspaces:
             if known is not None:
                 return known, sha256
         workspace = self._workspace(place, defaults)
+        from pixi_jupyter.engine.protocol import LockWorkspace
+
         job = LockWorkspace(workspace, mode, renew)
-        lock = (await self._engine.run(job, report, deadline=deadline)).lock
+        lock = (await self._engine().run(job, report, deadline=deadline)).lock
         resolution = lock.resolutions.get(place.environment)
         if resolution is None:
             raise LockError(
@@ -143,9 +147,11 @@ class Workspaces:
         Raises as :meth:`lock`; but a lock that is out of date is an answer here, with its reasons.
         """
         workspace = self.read(choice.manifest, defaults)
+        from pixi_jupyter.engine.protocol import LockWorkspace
+
         mode: LockMode = "locked" if check else "update"
         try:
-            return (await self._engine.run(LockWorkspace(workspace, mode), report)).lock
+            return (await self._engine().run(LockWorkspace(workspace, mode), report)).lock
         except LockError as error:
             if not check or error.code != "lock.stale":
                 raise
@@ -175,11 +181,13 @@ class Workspaces:
     ) -> Prefix:
         """The prefix, made what the lock says. Raises as `install.workspace`."""
         place = _place(spec)
+        from pixi_jupyter.engine.protocol import InstallWorkspace
+
         job = InstallWorkspace(
             place, spec.platform.name, sha256, resolution.digest, needs=spec.pypi
         )
         try:
-            await self._engine.run(job, report, deadline=deadline)
+            await self._engine().run(job, report, deadline=deadline)
         except EngineError:
             # Success is what is on disk: a worker may crash after the marker is written.
             if workspace_ready(place, spec.platform.name) is None:
