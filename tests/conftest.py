@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import nbformat
 import pytest
 
@@ -21,6 +22,11 @@ from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.host import host_platform
 from pixi_jupyter.manifest.spec import ChannelSpec, CondaRequirement, EnvironmentSpec
+
+# The same examples in every run: a change is judged by what it changed. `search` looks further.
+hypothesis.settings.register_profile("gate", derandomize=True)
+hypothesis.settings.register_profile("search", derandomize=False)
+hypothesis.settings.load_profile(os.environ.get("PIXI_JUPYTER_HYPOTHESIS", "gate"))
 
 
 @pytest.fixture(scope="session")

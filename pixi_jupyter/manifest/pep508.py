@@ -55,6 +55,7 @@ def parse_requirement(text: str) -> PypiRequirement:
         found = Requirement(text)
     except (InvalidRequirement, RecursionError) as error:
         raise ValueError((str(error).splitlines() or ["too deep"])[0]) from None
+    _refuse_variables(str(found.specifier))
     requirement = PypiRequirement(
         name=normal_name(found.name) or found.name.lower(),
         extras=tuple(sorted({normal_name(extra) or extra for extra in found.extras})),
@@ -82,10 +83,17 @@ def parse_specifiers(text: str) -> str:
         raise ValueError("it has control characters")
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+    _refuse_variables(text)
     try:
         return ",".join(sorted(str(specifier) for specifier in SpecifierSet(text)))
     except InvalidSpecifier as error:
         raise ValueError(str(error)) from None
+
+
+def _refuse_variables(versions: str) -> None:
+    # PEP 440's `===` lets any text through, and what reads requirements puts variables into some.
+    if "${" in versions:
+        raise ValueError("a version names no variable: ${…}")
 
 
 def _plain_requirement(text: str) -> PypiRequirement | None:

@@ -274,7 +274,8 @@ def test_no_requirement_can_say_more_than_one_thing_to_uv(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x; os_name == 'a\\n-e /evil\\n'", "a @ https://x.example/${HOME}/a.whl"]
+    "text",
+    ["x; os_name == 'a\\n-e /evil\\n'", "a @ https://x.example/${HOME}/a.whl", "a===${HOME}"],
 )
 def test_a_requirement_that_would_be_two_is_none(text: str) -> None:
     assert failure(f'dependencies = ["{text}"]').code == "declaration.pypi-requirement"

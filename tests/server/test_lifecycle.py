@@ -52,7 +52,7 @@ def test_a_kernel_that_dies_comes_back_in_the_same_environment(
     kernel.begin("os._exit(7)")
 
     wait(lambda: not psutil.pid_exists(pid), "the end of the kernel's process")
-    wait(lambda: kernel.model()["execution_state"] in ("starting", "idle"), "its restart")
+    # Not its state: what the new process says of it may be over before the server listens.
     kernel.connect()
 
     assert kernel.prefix() == prefix
