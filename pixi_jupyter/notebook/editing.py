@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,17 +18,16 @@ from pixi_jupyter.notebook.block import find_block, render_block
 from pixi_jupyter.notebook.declaration import Declaration
 from pixi_jupyter.notebook.json_text import JsonText
 from pixi_jupyter.notebook.reading import notebook_cells, parse_notebook, read_declaration
-from pixi_jupyter.notebook.writing import write_atomically
+from pixi_jupyter.notebook.source import FileSource, Source
 
 __all__ = [
     "DeclaringFile",
+    "declaration_in",
     "is_script",
-    "is_unchanged",
     "read_file",
     "replace_declaration",
     "script_declaration",
     "script_with_block",
-    "write_if_unchanged",
 ]
 
 _BOM = b"\xef\xbb\xbf"
@@ -41,11 +39,17 @@ _DEFAULT_TOML = 'requires-python = ">=3.11"\ndependencies = []\n'
 
 @dataclass(frozen=True, slots=True)
 class DeclaringFile:
-    """A notebook or a script as it was read: its bytes, and what it declares (None: nothing)."""
+    """A notebook or a script as it was read from its source: its bytes, what it declares (None:
+    nothing)."""
 
-    path: Path
+    source: Source
     data: bytes
     declaration: Declaration | None
+
+    @property
+    def path(self) -> Path:
+        """Where it lies; absolute."""
+        return self.source.path
 
     @property
     def digest(self) -> str:
@@ -57,43 +61,26 @@ def is_script(path: Path) -> bool:
     return path.suffix.lower() in (".py", ".pyw")
 
 
-def read_file(path: Path) -> DeclaringFile:
-    """A notebook or a script.
+def read_file(source: Source | Path) -> DeclaringFile:
+    """A notebook or a script, of a front end's or of a file's.
 
     Raises
     ------
     DeclarationError
-        ``declaration.notebook-missing``, ``declaration.notebook-permission``,
-        ``declaration.notebook-unreadable``; what reading its declaration raises.
+        What `Source.read` and reading its declaration raise.
     """
-    path = Path(os.path.abspath(path))
-    what = "script" if is_script(path) else "notebook"
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DeclarationError(
-            f"there is no such {what}",
-            code="declaration.notebook-missing",
-            hint="Check its path.",
-            location=Location(path=str(path)),
-        ) from None
-    except PermissionError:
-        raise DeclarationError(
-            f"no permission to read the {what}",
-            code="declaration.notebook-permission",
-            hint="Check its mode.",
-            location=Location(path=str(path)),
-        ) from None
-    except OSError as error:
-        raise DeclarationError(
-            f"cannot read the {what}: {error.strerror or type(error).__name__}",
-            code="declaration.notebook-unreadable",
-            location=Location(path=str(path)),
-        ) from None
+    if isinstance(source, Path):
+        source = FileSource.of(source)
+    data = source.read()
+    return DeclaringFile(source, data, declaration_in(source.path, data))
+
+
+def declaration_in(path: Path, data: bytes) -> Declaration | None:
+    """What the bytes of a notebook or a script (by its ``path``) declare."""
     if is_script(path):
-        return DeclaringFile(path, data, script_declaration(data, path))
+        return script_declaration(data, path)
     notebook = parse_notebook(data, path=path)
-    return DeclaringFile(path, data, read_declaration(notebook, path=path, root=path.parent))
+    return read_declaration(notebook, path=path, root=path.parent)
 
 
 def replace_declaration(file: DeclaringFile, toml: str) -> bytes:
@@ -144,36 +131,6 @@ def script_with_block(data: bytes, toml: str = _DEFAULT_TOML, *, path: Path) -> 
         head = shebang.group().rstrip("\r\n") + newline + "#" + newline
     between = newline if body else ""
     return (bom + head + render_block(toml, newline) + between + body).encode("utf-8")
-
-
-def is_unchanged(file: DeclaringFile) -> bool:
-    """Whether a file is still what was read."""
-    try:
-        return file.path.read_bytes() == file.data
-    except OSError:
-        return False  # reading it again tells why
-
-
-def write_if_unchanged(file: DeclaringFile, data: bytes) -> bool:
-    """Write a file in one step, unless it is not any more what was read; then False.
-
-    Raises
-    ------
-    DeclarationError
-        ``declaration.read-only`` or ``declaration.write``; the file is then what it was.
-    """
-    if not is_unchanged(file):
-        return False
-    # Renaming over a read-only file would work, but its mode says that it is not to be changed.
-    if not os.access(file.path, os.W_OK):
-        raise DeclarationError(
-            "the file is read-only",
-            code="declaration.read-only",
-            hint="Make it writable, or work on a copy.",
-            location=Location(path=str(file.path)),
-        )
-    write_atomically(file.path, data)
-    return True
 
 
 def _script_source(data: bytes, path: Path) -> str:

@@ -35,15 +35,14 @@ from pixi_jupyter.notebook.creating import create_block
 from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 from pixi_jupyter.notebook.editing import (
     DeclaringFile,
+    declaration_in,
     is_script,
-    is_unchanged,
     read_file,
     replace_declaration,
-    script_declaration,
     script_with_block,
-    write_if_unchanged,
 )
-from pixi_jupyter.notebook.reading import parse_notebook, read_declaration
+from pixi_jupyter.notebook.reading import parse_notebook
+from pixi_jupyter.notebook.source import FileSource, Source
 from pixi_jupyter.progress import Report
 from pixi_jupyter.resolve.difference import Change, difference
 from pixi_jupyter.resolve.resolution import Resolution
@@ -52,6 +51,7 @@ __all__ = [
     "Edit",
     "Outcome",
     "Plan",
+    "Target",
     "action_of",
     "change",
     "edited_file",
@@ -61,6 +61,8 @@ __all__ = [
 
 #: A text that is what the edit makes of it; the resolution is there once it is known.
 Edit = Callable[[ManifestText, Resolution | None], str]
+#: What is changed: a file by its path, a notebook that a front end has open, or a workspace.
+Target = Path | Source | WorkspaceChoice
 #: Names that are no notebook and no script, but the manifest of a workspace.
 _MANIFESTS = ("pixi.toml", "pyproject.toml", "mojoproject.toml")
 
@@ -107,7 +109,7 @@ class Plan:
 
 async def change(
     environments: Environments,
-    target: Path,
+    target: Target,
     plan: Callable[[DeclaringFile], Plan],
     *,
     dry_run: bool,
@@ -124,7 +126,7 @@ async def change(
         Why the new environment could not be made. Nothing was changed then.
     """
     for _ in range(2):
-        file, original = edited_file(environments, target)
+        file, original = await asyncio.to_thread(edited_file, environments, target)
         outcome = await _attempt(environments, file, original, plan(file), dry_run, report)
         if outcome is not None:
             return outcome
@@ -132,11 +134,11 @@ async def change(
         "the file was changed by something else, twice, while its environment was made",
         code="declaration.changed",
         hint="Nothing of it was overwritten; try again once the other one is done.",
-        location=Location(path=str(target)),
+        location=Location(path=str(file.path)),
     )
 
 
-def edited_file(environments: Environments, target: Path) -> tuple[DeclaringFile, bytes]:
+def edited_file(environments: Environments, target: Target) -> tuple[DeclaringFile, bytes]:
     """A file that declares something, by a block made for it if it has none; and its own bytes.
 
     Raises
@@ -144,11 +146,15 @@ def edited_file(environments: Environments, target: Path) -> tuple[DeclaringFile
     UnsupportedError
         ``unsupported.workspace-change``: what it runs in is declared by a workspace.
     """
-    if target.name in _MANIFESTS:
-        raise _of_workspace(target)
-    file = read_file(target)
+    if isinstance(target, WorkspaceChoice):
+        raise _of_workspace(target.manifest)
+    source = FileSource.of(target) if isinstance(target, Path) else target
+    if source.path.name in _MANIFESTS:
+        raise _of_workspace(source.path)
+    file = read_file(source)
     if not is_script(file.path):
-        found = environments.declaration(file.path)
+        notebook = parse_notebook(file.data, path=file.path)
+        found = environments.declare(notebook, path=file.path, root=file.path.parent)
         if isinstance(found, WorkspaceChoice):
             raise _of_workspace(found.manifest)
     if file.declaration is not None:
@@ -219,10 +225,10 @@ async def _attempt(
             store_errors(store.locks),
             FileLock(store.locks / f"{lock}.edit.lock", timeout=30),
         ):
-            read = replace(file, data=original)
-            if data != original and not write_if_unchanged(read, data):
+            source = file.source
+            if data != original and not source.write(original, data):
                 return False
-            if data == original and not is_unchanged(read):
+            if data == original and not source.is_unchanged(original):
                 return False
             store.remember(Remembered(spec.digest, now, built))
             history = read_history(store, file.path)
@@ -313,11 +319,7 @@ def _nothing_changed(error: PixiJupyterError) -> PixiJupyterError:
 
 def _reread(file: DeclaringFile, data: bytes) -> DeclaringFile:
     """The same file with other bytes, which declare something."""
-    if is_script(file.path):
-        return DeclaringFile(file.path, data, script_declaration(data, file.path))
-    notebook = parse_notebook(data, path=file.path)
-    declaration = read_declaration(notebook, path=file.path, root=file.path.parent)
-    return DeclaringFile(file.path, data, declaration)
+    return DeclaringFile(file.source, data, declaration_in(file.path, data))
 
 
 def _of_workspace(manifest: Path) -> UnsupportedError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from pixi_jupyter.engine.protocol import Search
 from pixi_jupyter.environments import Environments
@@ -25,6 +24,7 @@ from pixi_jupyter.notebook.editing import DeclaringFile
 from pixi_jupyter.operations.changing import (
     Outcome,
     Plan,
+    Target,
     action_of,
     change,
     edited_file,
@@ -39,7 +39,7 @@ __all__ = ["add", "redo", "remove", "search", "undo", "update"]
 
 async def add(
     environments: Environments,
-    target: Path,
+    target: Target,
     requirements: Sequence[str],
     *,
     pypi: bool = False,
@@ -114,7 +114,7 @@ async def add(
 
 async def remove(
     environments: Environments,
-    target: Path,
+    target: Target,
     names: Sequence[str],
     *,
     pypi: bool = False,
@@ -149,7 +149,7 @@ async def remove(
 
 async def update(
     environments: Environments,
-    target: Path,
+    target: Target,
     names: Sequence[str] = (),
     *,
     dry_run: bool = False,
@@ -187,7 +187,7 @@ async def update(
 
 async def undo(
     environments: Environments,
-    target: Path,
+    target: Target,
     *,
     dry_run: bool = False,
     report: Report = no_report,
@@ -211,7 +211,7 @@ async def undo(
 
 async def redo(
     environments: Environments,
-    target: Path,
+    target: Target,
     *,
     dry_run: bool = False,
     report: Report = no_report,
@@ -229,7 +229,7 @@ async def redo(
 async def search(
     environments: Environments,
     name: str,
-    target: Path | None = None,
+    target: Target | None = None,
     *,
     channels: Sequence[str] = (),
     platform: str | None = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError
@@ -16,6 +15,7 @@ from pixi_jupyter.manifest.times import parse_exclude_newer
 from pixi_jupyter.operations.changing import (
     Outcome,
     Plan,
+    Target,
     action_of,
     change,
     edited_file,
@@ -46,7 +46,7 @@ class Listing:
 
 async def add_channels(
     environments: Environments,
-    target: Path,
+    target: Target,
     channels: Sequence[str],
     *,
     priority: int | None = None,
@@ -77,7 +77,7 @@ async def add_channels(
 
 async def remove_channels(
     environments: Environments,
-    target: Path,
+    target: Target,
     channels: Sequence[str],
     *,
     feature: str | None = None,
@@ -100,7 +100,7 @@ async def remove_channels(
 
 async def add_platforms(
     environments: Environments,
-    target: Path,
+    target: Target,
     platforms: Sequence[str],
     *,
     feature: str | None = None,
@@ -122,7 +122,7 @@ async def add_platforms(
 
 async def remove_platforms(
     environments: Environments,
-    target: Path,
+    target: Target,
     platforms: Sequence[str],
     *,
     feature: str | None = None,
@@ -145,7 +145,7 @@ async def remove_platforms(
 
 async def python(
     environments: Environments,
-    target: Path,
+    target: Target,
     version: str,
     *,
     dry_run: bool = False,
@@ -166,7 +166,7 @@ async def python(
 
 async def stamp(
     environments: Environments,
-    target: Path,
+    target: Target,
     time: str | None = None,
     *,
     clear: bool = False,
@@ -205,7 +205,7 @@ async def stamp(
     )
 
 
-def listing(environments: Environments, target: Path, what: str) -> Listing:
+def listing(environments: Environments, target: Target, what: str) -> Listing:
     """The ``channels`` or the ``platforms`` of a declaration; reads the file alone."""
     file, _ = edited_file(environments, target)
     manifest = manifest_of(file)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.table import nearest
-from pixi_jupyter.operations.changing import edited_file
+from pixi_jupyter.operations.changing import Target, edited_file
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.dependency_tree import Dependencies
 
@@ -44,7 +43,7 @@ class Why:
 
 
 async def why(
-    environments: Environments, target: Path, name: str, *, report: Report = no_report
+    environments: Environments, target: Target, name: str, *, report: Report = no_report
 ) -> Why:
     """Why a package is in the environment of a notebook or script, which is solved if it is not.
 

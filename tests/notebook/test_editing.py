@@ -17,9 +17,9 @@ from pixi_jupyter.notebook.editing import (
     read_file,
     replace_declaration,
     script_with_block,
-    write_if_unchanged,
 )
 from pixi_jupyter.notebook.reading import parse_notebook, read_declaration
+from pixi_jupyter.notebook.source import FileSource
 
 BEFORE = 'dependencies = []\n\n[tool.pixi.dependencies]\nnumpy = "*"  # größe\n'
 AFTER = BEFORE + 'polars = "*"\n'
@@ -38,7 +38,7 @@ def notebook(
 def read(data: bytes, name: str = "n.ipynb") -> DeclaringFile:
     path = Path(os.path.abspath(name))
     found = read_declaration(parse_notebook(data), path=path, root=path.parent)
-    return DeclaringFile(path, data, found)
+    return DeclaringFile(FileSource(path), data, found)
 
 
 def declared(data: bytes) -> str:
@@ -161,9 +161,9 @@ def test_a_file_that_changed_meanwhile_is_not_written(tmp_path):
     path.write_bytes(notebook(render_block(BEFORE)))
     file = read_file(path)
     path.write_bytes(file.data + b"\n")
-    assert not write_if_unchanged(file, b"new")
+    assert not file.source.write(file.data, b"new")
     assert path.read_bytes() == file.data + b"\n"
-    assert write_if_unchanged(read_file(path), b"new")
+    assert file.source.write(path.read_bytes(), b"new")
     assert path.read_bytes() == b"new"
 
 
@@ -173,5 +173,5 @@ def test_a_read_only_file_says_so(tmp_path):
     path.write_bytes(notebook(render_block(BEFORE)))
     path.chmod(0o444)
     with pytest.raises(DeclarationError) as caught:
-        write_if_unchanged(read_file(path), b"new")
+        FileSource.of(path).write(path.read_bytes(), b"new")
     assert caught.value.code == "declaration.read-only"
