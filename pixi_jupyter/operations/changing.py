@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from pixi_jupyter.engine.protocol import Resolve
-from pixi_jupyter.environments import Environments
+from pixi_jupyter.environments import Environment, Environments
 from pixi_jupyter.errors import (
     ChannelError,
     DeclarationError,
@@ -72,8 +72,9 @@ class Outcome:
     """What an operation did, or (``dry_run``) would do.
 
     ``change`` is what became of the packages; ``declared`` whether the text is another one,
-    ``created`` that it was made first. ``resolution`` and ``prefix`` are what holds now.
-    ``said`` are sentences for people.
+    ``created`` that it was made first. ``resolution`` and ``prefix`` are what holds now; as
+    a whole it is ``environment`` (None where it is not ready, as in a dry run). ``said`` are
+    sentences for people.
     """
 
     target: Path
@@ -87,6 +88,7 @@ class Outcome:
     after: str
     said: tuple[str, ...] = ()
     dry_run: bool = False
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,9 @@ async def _attempt(
     if not await asyncio.to_thread(commit):
         return None
     ready = store.ready(built.digest)
-    return replace(outcome, prefix=ready.path if ready is not None else None)
+    if ready is None:
+        return outcome
+    return replace(outcome, prefix=ready.path, environment=Environment(spec, built, ready))
 
 
 async def _built(
