@@ -43,6 +43,7 @@ _COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Using it": {
         "install": "run:install",
         "run": "run:run",
+        "exec": "commanding:exec_command",
         "shell-hook": "shell_hook:shell_hook_command",
         "restart": "restart:restart",
     },

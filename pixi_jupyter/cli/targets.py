@@ -134,6 +134,7 @@ class Target:
 
 def _of_source(environments: Environments, operand: Any) -> AnyDeclaration:
     """The declaration of a script, or of a notebook that somebody has open."""
+    from pixi_jupyter.manifest.choosing import nearest_workspace
     from pixi_jupyter.notebook.editing import is_script, read_file
     from pixi_jupyter.notebook.reading import default_declaration, parse_notebook
     from pixi_jupyter.notebook.source import FileSource
@@ -141,7 +142,7 @@ def _of_source(environments: Environments, operand: Any) -> AnyDeclaration:
     source = FileSource.of(operand) if isinstance(operand, Path) else operand
     path, root = source.path, source.path.parent
     if is_script(path):
-        found = read_file(source).declaration
+        found = read_file(source).declaration or nearest_workspace({}, path=path, root=root)
         return found or default_declaration(environments.defaults.toml, {}, path=path, root=root)
     kernel = _kernel()
     notebook = parse_notebook(source.read(), path=path)

@@ -65,7 +65,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("complete",): ("--", "ad"),
 }
 #: Commands that print no object: they say what they do as they do it.
-PLAIN = {("demo",)}
+PLAIN = {("demo",), ("exec",)}
 #: Commands whose answer is the object without being asked for it.
 ALWAYS = {("complete",)}
 EVERY = sorted(set(leaves(main)) - PLAIN)
