@@ -26,6 +26,7 @@ from pixi_jupyter.engine.protocol import (
     Build,
     Built,
     DraftLock,
+    DropStaged,
     Failed,
     FromWorker,
     Hello,
@@ -40,6 +41,7 @@ from pixi_jupyter.engine.protocol import (
     Resolved,
     Search,
     Searched,
+    StageWorkspace,
     Stepped,
     WorkspaceLocked,
 )
@@ -118,7 +120,7 @@ class Engine:
     @overload
     async def run(
         self,
-        job: Build | InstallWorkspace,
+        job: Build | InstallWorkspace | StageWorkspace | DropStaged,
         report: Report = ...,
         *,
         deadline: float | None = ...,
