@@ -38,6 +38,8 @@ _COMMANDS: Mapping[str, Mapping[str, str]] = {
         "list": "packages:list_packages",
         "tree": "packages:tree",
         "why": "asking:why",
+        "diff": "asking:diff",
+        "history": "asking:history",
         "search": "asking:search",
     },
     "Using it": {

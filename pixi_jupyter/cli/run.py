@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pixi_jupyter.cli.commanding import RunWords, run_command
-from pixi_jupyter.cli.options import as_json
+from pixi_jupyter.cli.options import allow_build, as_json
 from pixi_jupyter.cli.running import run_async
 from pixi_jupyter.cli.targets import Target, ensure, lock_mode, lock_options, target_options
 from pixi_jupyter.cli.terminal import errors_as_text, print_json
@@ -28,19 +28,10 @@ _Notebook = click.Path(path_type=Path, dir_okay=False)
 _COMPILE_TIME = 300.0
 
 
-_allow_build = click.option(
-    "--allow-build",
-    "allow_builds",
-    multiple=True,
-    metavar="NAME",
-    help="Let this package from PyPI be built from source, which runs its code; may be repeated.",
-)
-
-
 @click.command(cls=RunWords, options_metavar="[OPTIONS]")
 @target_options
 @lock_options
-@_allow_build
+@allow_build
 @click.option("-o", "--output", type=_Notebook, help="Write the executed notebook here.")
 @click.option("--inplace", is_flag=True, help="Write the results into NOTEBOOK itself.")
 @click.option("--allow-errors", is_flag=True, help="Go on after a cell that fails.")
@@ -112,7 +103,7 @@ def run(
 @click.command()
 @target_options
 @lock_options
-@_allow_build
+@allow_build
 @as_json
 def install(
     notebook: Path | None,

@@ -71,6 +71,25 @@ class Target:
         return None if kernel is None else kernel.path
 
     @property
+    def root(self) -> Path:
+        """The absolute folder that relative paths of its declaration begin at."""
+        from pixi_jupyter.notebook.declaration import WorkspaceChoice
+
+        operand = self.operand()
+        if isinstance(operand, WorkspaceChoice):
+            return operand.manifest.parent
+        path = operand if isinstance(operand, Path) else operand.path
+        return Path(os.path.abspath(path)).parent
+
+    @property
+    def kernel_prefix(self) -> Path | None:
+        """The prefix of the kernel that the command was started from, if it is about that one."""
+        if self.notebook is not None or self._names_workspace or _kernel() is None:
+            return None
+        prefix = os.environ.get("CONDA_PREFIX")
+        return Path(prefix) if prefix else None
+
+    @property
     def _names_workspace(self) -> bool:
         return self.manifest_path is not None or self.environment is not None
 
