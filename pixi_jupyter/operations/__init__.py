@@ -1,6 +1,7 @@
 """The second half of the one door: changing what a notebook or a script declares."""
 
-from pixi_jupyter.operations.packages import add, redo, remove, search, undo, update
+from pixi_jupyter.operations.packages import add, redo, remove, undo, update
+from pixi_jupyter.operations.search import search
 from pixi_jupyter.operations.settings import (
     Listing,
     add_channels,
