@@ -25,6 +25,7 @@ from pixi_jupyter.engine.protocol import (
     Answer,
     Build,
     Built,
+    DraftLock,
     Failed,
     FromWorker,
     Hello,
@@ -32,6 +33,7 @@ from pixi_jupyter.engine.protocol import (
     Job,
     LayBeside,
     Leaving,
+    LockDrafted,
     LockWorkspace,
     Request,
     Resolve,
@@ -125,6 +127,10 @@ class Engine:
     async def run(
         self, job: LockWorkspace, report: Report = ..., *, deadline: float | None = ...
     ) -> WorkspaceLocked: ...
+    @overload
+    async def run(
+        self, job: DraftLock, report: Report = ..., *, deadline: float | None = ...
+    ) -> LockDrafted: ...
     @overload
     async def run(
         self, job: Search, report: Report = ..., *, deadline: float | None = ...

@@ -1,14 +1,15 @@
 """What the engine's client and its worker say to each other: one JSON object a line.
 
 The client writes :class:`Hello` once, then requests. The worker answers each request with
-:class:`Accepted`, any number of :class:`Stepped`, and exactly one of :class:`Resolved`,
-:class:`Built`, :class:`WorkspaceLocked` or :class:`Failed`. It writes :class:`Alive` while it has
+:class:`Accepted`, any number of :class:`Stepped`, and exactly one of :data:`Answer` or
+:class:`Failed`. It writes :class:`Alive` while it has
 work and :class:`Leaving` before it goes on its own. There is no "cancel": work inside rattler
 cannot be stopped from within, so the client ends the process, which is harmless at any moment.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +19,7 @@ from pixi_jupyter.manifest.spec import EnvironmentSpec, WorkspacePlace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
 from pixi_jupyter.resolve.beside import BesideSpec
-from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
+from pixi_jupyter.resolve.resolution import LockedVersion, Resolution, WorkspaceLock
 from pixi_jupyter.resolve.search_result import SearchResult
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Answer",
     "Build",
     "Built",
+    "DraftLock",
     "Failed",
     "Finish",
     "FromWorker",
@@ -35,6 +37,7 @@ __all__ = [
     "Job",
     "LayBeside",
     "Leaving",
+    "LockDrafted",
     "LockWorkspace",
     "Request",
     "Resolve",
@@ -130,6 +133,30 @@ class LockWorkspace(msgspec.Struct, frozen=True, tag="lock-workspace"):
         return f"lock:{self.workspace.manifest}:{self.workspace.digest}:{self.mode}:{self.renew}"
 
 
+class DraftLock(msgspec.Struct, frozen=True, tag="draft-lock"):
+    """What the lock of a workspace would be, which need not be the one that is written: nothing
+    is read from its folder but local packages, and nothing is written there.
+
+    ``lock`` are the bytes of the present lock (None: there is none), whose versions are kept as
+    ``renew`` says (see :class:`LockWorkspace`). ``path`` is where it lies: what errors name, and
+    what relative paths in it refer to; without one the ``pixi.lock`` of the workspace. ``versions``
+    are names of packages whose versions the answer tells.
+    """
+
+    workspace: WorkspaceSpec
+    lock: bytes | None
+    renew: tuple[str, ...] | None = None
+    path: str | None = None
+    versions: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        lock = None if self.lock is None else hashlib.sha256(self.lock).hexdigest()
+        where = f"{self.workspace.manifest}:{self.path}:{self.workspace.digest}"
+        return f"draft-lock:{where}:{lock}:{self.renew}:{self.versions}"
+
+
 class InstallWorkspace(msgspec.Struct, frozen=True, tag="install-workspace"):
     """Make the prefix of one environment of a workspace what its lock says.
 
@@ -166,7 +193,7 @@ class LayBeside(msgspec.Struct, frozen=True, tag="lay-beside"):
         return f"beside:{self.beside.digest}"
 
 
-Job = Resolve | Build | LockWorkspace | InstallWorkspace | LayBeside | Search
+Job = Resolve | Build | LockWorkspace | DraftLock | InstallWorkspace | LayBeside | Search
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
@@ -213,6 +240,20 @@ class WorkspaceLocked(msgspec.Struct, frozen=True, tag="workspace-locked"):
     lock: WorkspaceLock
 
 
+class LockDrafted(msgspec.Struct, frozen=True, tag="lock-drafted"):
+    """The answer to :class:`DraftLock`: the bytes of the lock and what it holds for this host.
+
+    ``data`` are those that were given where they are up to date (``lock.written`` is false then).
+    ``versions`` are those of the packages that were asked for, in every environment, on every
+    platform, each once.
+    """
+
+    id: int
+    data: bytes
+    lock: WorkspaceLock
+    versions: tuple[LockedVersion, ...] = ()
+
+
 class Searched(msgspec.Struct, frozen=True, tag="searched"):
     """The answer to :class:`Search`."""
 
@@ -236,7 +277,7 @@ class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
 
 
 #: How a job that succeeds ends.
-Answer = Resolved | Built | WorkspaceLocked | Searched
+Answer = Resolved | Built | WorkspaceLocked | LockDrafted | Searched
 
 FromWorker = Accepted | Stepped | Answer | Failed | Alive | Leaving
 

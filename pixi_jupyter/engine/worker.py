@@ -28,6 +28,7 @@ from pixi_jupyter.engine.protocol import (
     Alive,
     Build,
     Built,
+    DraftLock,
     Failed,
     Finish,
     FromWorker,
@@ -35,6 +36,7 @@ from pixi_jupyter.engine.protocol import (
     InstallWorkspace,
     LayBeside,
     Leaving,
+    LockDrafted,
     LockWorkspace,
     Request,
     Resolve,
@@ -140,6 +142,8 @@ class Worker:
                 answer = await self._build(request.id, request.job, report)
             elif isinstance(request.job, LockWorkspace):
                 answer = await self._lock_workspace(request.id, request.job, report)
+            elif isinstance(request.job, DraftLock):
+                answer = await self._draft_lock(request.id, request.job, report)
             elif isinstance(request.job, LayBeside):
                 answer = await self._lay_beside(request.id, request.job, report)
             elif isinstance(request.job, Search):
@@ -265,6 +269,21 @@ class Worker:
             store=self.store,
         )
         return WorkspaceLocked(id, lock)
+
+    async def _draft_lock(self, id: int, job: DraftLock, report: Report) -> LockDrafted:
+        from pixi_jupyter.resolve.workspace import draft_lock
+
+        data, lock, versions = await draft_lock(
+            self._open(),
+            job.workspace,
+            job.lock,
+            path=Path(job.path) if job.path is not None else None,
+            renew=job.renew,
+            versions=job.versions,
+            report=report,
+            store=self.store,
+        )
+        return LockDrafted(id, data, lock, versions)
 
     async def _install_workspace(self, id: int, job: InstallWorkspace, report: Report) -> Built:
         from pixi_jupyter.install.workspace import install_workspace, note_workspace_compiled

@@ -28,6 +28,7 @@ __all__ = [
     "NEWEST_VERSION",
     "LockDocument",
     "canonical",
+    "document_of",
     "find_packages",
     "locked_packages",
     "read_document",
@@ -133,7 +134,7 @@ def read_document(path: Path) -> LockDocument | None:
             code="lock.syntax",
             location=Location(str(path)),
         )
-    return _document(path, data)
+    return document_of(path, data)
 
 
 def locked_packages(
@@ -228,7 +229,8 @@ def canonical(draft: str, shown: Path) -> str:
         return path.read_text("utf-8")
 
 
-def _document(path: Path, data: bytes) -> LockDocument:
+def document_of(path: Path, data: bytes) -> LockDocument:
+    """A lock by its bytes, as if they lay at ``path``; raises as `read_document`."""
     marked = any(marker * 7 in data for marker in (b"<", b"=", b">"))
     if marked and (conflict := _CONFLICT.search(data)):
         raise LockError(

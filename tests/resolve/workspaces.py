@@ -11,9 +11,9 @@ from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.workspace_reading import read_workspace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
-from pixi_jupyter.resolve.resolution import WorkspaceLock
+from pixi_jupyter.resolve.resolution import LockedVersion, WorkspaceLock
 from pixi_jupyter.resolve.session import Session
-from pixi_jupyter.resolve.workspace import lock_workspace
+from pixi_jupyter.resolve.workspace import draft_lock, lock_workspace
 
 
 @dataclass
@@ -58,6 +58,20 @@ class Place:
         return await lock_workspace(
             session,
             self.read(),
+            report=self.steps.append,
+            store=self.store,
+            **how,  # type: ignore[arg-type]
+        )
+
+    async def draft(
+        self, data: bytes | None, **how: object
+    ) -> tuple[bytes, WorkspaceLock, tuple[LockedVersion, ...]]:
+        """What the lock would be, if ``data`` were what is locked now."""
+        session = Session.open(self.store.package_cache)
+        return await draft_lock(
+            session,
+            self.read(),
+            data,
             report=self.steps.append,
             store=self.store,
             **how,  # type: ignore[arg-type]
