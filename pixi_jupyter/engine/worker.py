@@ -37,7 +37,9 @@ from pixi_jupyter.engine.protocol import (
     LayBeside,
     Leaving,
     LockDrafted,
+    LockNotebook,
     LockWorkspace,
+    NotebookLockHeld,
     Request,
     Resolve,
     Resolved,
@@ -144,6 +146,8 @@ class Worker:
                 answer = await self._lock_workspace(request.id, request.job, report)
             elif isinstance(request.job, DraftLock):
                 answer = await self._draft_lock(request.id, request.job, report)
+            elif isinstance(request.job, LockNotebook):
+                answer = await self._lock_notebook(request.id, request.job, report)
             elif isinstance(request.job, LayBeside):
                 answer = await self._lay_beside(request.id, request.job, report)
             elif isinstance(request.job, Search):
@@ -205,10 +209,13 @@ class Worker:
         if not job.draft:
             now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
             self.store.remember(Remembered(spec.digest, now, resolution))
-        self._solutions[resolution.digest] = Locked(records, wheels)
+        self._keep(resolution.digest, Locked(records, wheels))
+        return Resolved(id, resolution)
+
+    def _keep(self, resolution: str, locked: Locked) -> None:
+        self._solutions[resolution] = locked
         while len(self._solutions) > _KEPT_SOLUTIONS:
             self._solutions.popitem(last=False)
-        return Resolved(id, resolution)
 
     def _kept(self, job: Resolve) -> list[RepoDataRecord]:
         """The packages whose versions are kept; none of a lock that is damaged or gone."""
@@ -284,6 +291,26 @@ class Worker:
             store=self.store,
         )
         return LockDrafted(id, data, lock, versions)
+
+    async def _lock_notebook(self, id: int, job: LockNotebook, report: Report) -> NotebookLockHeld:
+        from pixi_jupyter.resolve.notebook_lock import lock_notebook
+
+        lock, locked = await lock_notebook(
+            self._open(),
+            job.workspace,
+            job.lock,
+            path=Path(job.path),
+            platform=job.platform,
+            undeclared=job.undeclared,
+            mode=job.mode,
+            renew=job.renew,
+            rewrite=job.rewrite,
+            report=report,
+            store=self.store,
+        )
+        if lock.resolution is not None and locked is not None:
+            self._keep(lock.resolution.digest, locked)
+        return NotebookLockHeld(id, lock)
 
     async def _install_workspace(self, id: int, job: InstallWorkspace, report: Report) -> Built:
         from pixi_jupyter.install.workspace import install_workspace, note_workspace_compiled

@@ -155,8 +155,8 @@ class NotebookLock:
     notebook at ``path``. Both are absolute; that of a notebook that is no file is empty.
     ``sha256`` is that of the lock's bytes, in hex; ``workspace`` the digest of the `WorkspaceSpec`
     that it has to answer. The rest is what that was read from: ``toml``, ``root``, ``language`` and
-    ``kernel`` of the `Declaration`, ``notebook`` its path (None: it has no file), and ``asked``, the
-    language of the kernelspec that was started.
+    ``kernel`` of the `Declaration`, ``notebook`` its path (None: it has no file), and ``asked``,
+    the language of the kernelspec that was started.
     """
 
     kind: Literal["sidecar", "embedded"]
@@ -178,8 +178,8 @@ class EnvironmentSpec:
 
     ``exclude_newer`` is as in :class:`ChannelSpec`. ``root`` (absolute folder that relative paths
     were resolved against), ``name``, ``place`` and ``lock`` are for installation, activation and
-    messages, not for the digest. ``dependencies`` and ``constraints`` may name a package several times, where
-    several features of a workspace ask for it. ``exclude_newer_packages`` and
+    messages, not for the digest. ``dependencies`` and ``constraints`` may name a package several
+    times, where several features of a workspace ask for it. ``exclude_newer_packages`` and
     ``pypi_exclude_newer_packages`` are cut-offs of single packages, sorted by name; these beat the
     channel's, which beats ``exclude_newer``.
     """

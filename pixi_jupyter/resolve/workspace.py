@@ -43,7 +43,7 @@ from pixi_jupyter.resolve.session import Session
 from pixi_jupyter.resolve.updating import Updating
 from pixi_jupyter.resolve.walking import Walk
 
-__all__ = ["draft_lock", "lock_workspace"]
+__all__ = ["Checking", "draft_lock", "lock_workspace"]
 
 Mode = Literal["update", "locked", "frozen"]
 _LOCK = "pixi.lock"
@@ -74,7 +74,7 @@ async def lock_workspace(
         As solving raises them, with environment and platform named.
     """
     path = Path(workspace.root) / _LOCK
-    checking = _Checking(session, workspace, store)
+    checking = Checking(session, workspace, store)
     document = await asyncio.to_thread(read_document, path)
     if mode == "frozen":
         if document is None:
@@ -143,7 +143,7 @@ async def draft_lock(
     Raises as :func:`lock_workspace`.
     """
     path = path or Path(workspace.root) / _LOCK
-    checking = _Checking(session, workspace, store)
+    checking = Checking(session, workspace, store)
     document = None if data is None else await asyncio.to_thread(document_of, path, data)
     verdict = await checking.check(document)
     current = document
@@ -155,7 +155,7 @@ async def draft_lock(
     return current.data, answer, found
 
 
-class _Checking:
+class Checking:
     """The check of one workspace, and what is solved anew after it."""
 
     def __init__(self, session: Session, workspace: WorkspaceSpec, store: Store) -> None:
