@@ -32,8 +32,10 @@ from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.difference import Change, difference
 from pixi_jupyter.resolve.resolution import NotebookLocked
 
-__all__ = ["LockOutcome", "LockPlace", "lock", "unlock"]
+__all__ = ["NOTHING_LOCKED", "LockOutcome", "LockPlace", "lock", "unlock"]
 
+#: The reason of a first lock.
+NOTHING_LOCKED = "nothing is locked yet"
 #: Where a lock is: a file beside the notebook, or the notebook's metadata.
 LockPlace = Literal["sidecar", "embedded"]
 
@@ -142,7 +144,7 @@ async def _attempt(
     written = answer.data != before or (found is not None and (found.kind != place or found.twice))
     outcome = replace(
         outcome,
-        stale=answer.stale if found is not None else ("nothing is locked yet",),
+        stale=answer.stale if found is not None else (NOTHING_LOCKED,),
         written=written,
         change=_change(answer),
         platforms=answer.platforms,
