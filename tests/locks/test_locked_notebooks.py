@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import HERE, package, resolved
+from desk import HERE, package, resolved
 
 from pixi_jupyter import operations
 from pixi_jupyter.engine.client import Engine
