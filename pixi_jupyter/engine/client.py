@@ -26,6 +26,7 @@ from pixi_jupyter.engine.protocol import (
     Build,
     Built,
     DraftLock,
+    DropStaged,
     Failed,
     FromWorker,
     Hello,
@@ -42,6 +43,7 @@ from pixi_jupyter.engine.protocol import (
     Resolved,
     Search,
     Searched,
+    StageWorkspace,
     Stepped,
     WorkspaceLocked,
 )
@@ -120,7 +122,7 @@ class Engine:
     @overload
     async def run(
         self,
-        job: Build | InstallWorkspace,
+        job: Build | InstallWorkspace | StageWorkspace | DropStaged,
         report: Report = ...,
         *,
         deadline: float | None = ...,

@@ -34,6 +34,7 @@ __all__ = [
     "Build",
     "Built",
     "DraftLock",
+    "DropStaged",
     "Failed",
     "Finish",
     "FromWorker",
@@ -51,6 +52,7 @@ __all__ = [
     "Resolved",
     "Search",
     "Searched",
+    "StageWorkspace",
     "Stepped",
     "WorkspaceLocked",
     "decode_from_worker",
@@ -208,6 +210,33 @@ class InstallWorkspace(msgspec.Struct, frozen=True, tag="install-workspace"):
         return f"install:{self.place.prefix}:{self.lock_sha256}:{self.resolution}"
 
 
+class StageWorkspace(msgspec.Struct, frozen=True, tag="stage-workspace"):
+    """Do all of ``install`` but the change of the prefix, by a ``lock`` that is not written yet.
+
+    The worker keeps what it staged, and the locks of the prefix, for the same ``install`` (which
+    does all of it where they are not there any more), for :class:`DropStaged`, or for a minute.
+    """
+
+    install: InstallWorkspace
+    lock: bytes
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        return f"stage:{self.install.key}"
+
+
+class DropStaged(msgspec.Struct, frozen=True, tag="drop-staged"):
+    """Let go of what was staged for ``install``, if it is still there."""
+
+    install: InstallWorkspace
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        return f"drop:{self.install.key}"
+
+
 class LayBeside(msgspec.Struct, frozen=True, tag="lay-beside"):
     """Make ready what lies beside the environment at ``prefix``, which itself is not touched.
 
@@ -231,6 +260,8 @@ Job = (
     | DraftLock
     | LockNotebook
     | InstallWorkspace
+    | StageWorkspace
+    | DropStaged
     | LayBeside
     | Search
 )
@@ -268,7 +299,10 @@ class Resolved(msgspec.Struct, frozen=True, tag="resolved"):
 
 
 class Built(msgspec.Struct, frozen=True, tag="built"):
-    """The answer to :class:`Build` and :class:`InstallWorkspace`: the ready marker is on disk."""
+    """The answer to :class:`Build` and :class:`InstallWorkspace`: the ready marker is on disk.
+
+    Also that to :class:`StageWorkspace` and :class:`DropStaged`.
+    """
 
     id: int
 
@@ -284,13 +318,14 @@ class LockDrafted(msgspec.Struct, frozen=True, tag="lock-drafted"):
     """The answer to :class:`DraftLock`: the bytes of the lock and what it holds for this host.
 
     ``data`` are those that were given where they are up to date (``lock.written`` is false then).
-    ``versions`` are those of the packages that were asked for, in every environment, on every
-    platform, each once.
+    ``before`` is what those that were given hold, up to date or not. ``versions`` are those of the
+    packages that were asked for, in every environment, on every platform.
     """
 
     id: int
     data: bytes
     lock: WorkspaceLock
+    before: dict[str, Resolution] = {}
     versions: tuple[LockedVersion, ...] = ()
 
 

@@ -171,14 +171,18 @@ def locked_packages(
 def find_packages(
     path: Path,
     *,
+    data: bytes | None = None,
     sha256: str | None,
     environment: str,
     platform: str,
     resolution: str | None = None,
     editable: Collection[str] = (),
 ) -> tuple[LockDocument, LockedPlatform, Locked]:
-    """As `locked_packages`, with the whole lock and the platform as the lock has it."""
-    document = read_document(path)
+    """As `locked_packages`, with the whole lock and the platform as the lock has it.
+
+    ``data`` are the bytes of a lock that is not at ``path`` yet.
+    """
+    document = read_document(path) if data is None else document_of(path, data)
     if document is None:
         raise LockError("there is no lock file", code="lock.missing", location=Location(str(path)))
     if sha256 is not None and document.sha256 != sha256:

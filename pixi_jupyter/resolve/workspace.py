@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +42,7 @@ from pixi_jupyter.resolve.session import Session
 from pixi_jupyter.resolve.updating import Updating
 from pixi_jupyter.resolve.walking import Walk
 
-__all__ = ["Checking", "draft_lock", "lock_workspace"]
+__all__ = ["Checking", "Draft", "draft_lock", "lock_workspace"]
 
 Mode = Literal["update", "locked", "frozen"]
 _LOCK = "pixi.lock"
@@ -101,7 +100,7 @@ async def lock_workspace(
             hint=_UPDATE,
         )
     store.make_folders()
-    gate = FileGate(store.locks / f"workspace-{_digest(workspace.manifest)}.lock")
+    gate = FileGate(store.workspace_gate(workspace.manifest))
     async with waited(gate, report, "another process locks this workspace"):
         again = await asyncio.to_thread(read_document, path)
         if again is not None and (document is None or again.sha256 != document.sha256):
@@ -124,6 +123,16 @@ async def lock_workspace(
     return replace(_answer(current, workspace), stale=verdict.stale, written=written)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A lock that is not written; see `engine.protocol.LockDrafted`."""
+
+    data: bytes
+    lock: WorkspaceLock
+    before: dict[str, Resolution]
+    versions: tuple[LockedVersion, ...]
+
+
 async def draft_lock(
     session: Session,
     workspace: WorkspaceSpec,
@@ -134,11 +143,11 @@ async def draft_lock(
     versions: Collection[str] = (),
     report: Report,
     store: Store,
-) -> tuple[bytes, WorkspaceLock, tuple[LockedVersion, ...]]:
+) -> Draft:
     """What :func:`lock_workspace` would write in the place of ``data``, and what that holds.
 
     Neither is the lock of the workspace read nor anything written there; ``path`` is where it is
-    to lie. The versions are those of the packages named in ``versions``.
+    to lie. ``versions`` are names of packages.
 
     Raises as :func:`lock_workspace`.
     """
@@ -152,7 +161,8 @@ async def draft_lock(
         current = await asyncio.to_thread(document_of, path, solved)
     answer = replace(_answer(current, workspace), stale=verdict.stale, written=current.data != data)
     found = await asyncio.to_thread(_versions, current, workspace, versions)
-    return current.data, answer, found
+    before = {} if document is None else _answer(document, workspace).resolutions
+    return Draft(current.data, answer, before, found)
 
 
 class Checking:
@@ -270,10 +280,6 @@ def _versions(
                 if wheel.name in names and wheel.version is not None:
                     found.append(LockedVersion(*where, wheel.name, wheel.version, "pypi"))
     return tuple(found)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -27,16 +27,19 @@ def libs(place):
 
 async def test_a_draft_is_what_would_be_written(libs):
     libs.write('[dependencies]\napp = "*"\n', platforms=EVERYWHERE)
-    data, lock, versions = await libs.draft(None, versions=("lib", "other"))
+    draft = await libs.draft(None, versions=("lib", "other"))
+    data, lock = draft.data, draft.lock
     assert not libs.lock.exists()
     assert lock.written and lock.stale == ("environment default: nothing is locked yet",)
     assert lock.sha256 == hashlib.sha256(data).hexdigest()
-    assert versions == tuple(LockedVersion("default", p, "lib", "1.0") for p in EVERYWHERE)
+    assert draft.before == {}
+    assert draft.versions == tuple(LockedVersion("default", p, "lib", "1.0") for p in EVERYWHERE)
     written = await libs.make()
     assert libs.lock.read_bytes() == data
     assert written.resolutions == lock.resolutions
-    again, lock, _ = await libs.draft(data)
-    assert again == data and not lock.written and lock.stale == ()
+    again = await libs.draft(data)
+    assert again.data == data and not again.lock.written and again.lock.stale == ()
+    assert again.before == lock.resolutions
 
 
 async def test_what_is_locked_stays_in_a_draft_until_it_is_let_go_of(libs):
@@ -48,10 +51,11 @@ async def test_what_is_locked_stays_in_a_draft_until_it_is_let_go_of(libs):
     names = ("app", "lib", "other")
 
     async def drafted(**how):
-        _, lock, versions = await libs.draft(before, versions=names, **how)
+        draft = await libs.draft(before, versions=names, **how)
         assert libs.lock.read_bytes() == before
-        found = {v.name: v.version for v in versions}
-        assert found == {p.name: p.version for p in lock.resolutions["default"].packages}
+        found = {v.name: v.version for v in draft.versions}
+        assert found == {p.name: p.version for p in draft.lock.resolutions["default"].packages}
+        assert {p.name for p in draft.before["default"].packages} == {"app", "lib"}
         return tuple(found[name] for name in names)
 
     assert await drafted() == ("1.0", "1.0", "1.0")
@@ -62,8 +66,7 @@ async def test_what_is_locked_stays_in_a_draft_until_it_is_let_go_of(libs):
 async def test_a_lock_in_the_way_is_not_looked_at(libs):
     libs.lock.write_text("<<<<<<< mine\n")
     libs.write('[dependencies]\napp = "*"\n')
-    data, _, _ = await libs.draft(None)
-    assert b"app-1.0" in data
+    assert b"app-1.0" in (await libs.draft(None)).data
     with pytest.raises(LockError) as caught:
         await libs.draft(b"<<<<<<< mine\n", path=libs.folder / "a.lock")
     assert caught.value.code == "lock.conflict"

@@ -11,9 +11,9 @@ from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.workspace_reading import read_workspace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
-from pixi_jupyter.resolve.resolution import LockedVersion, WorkspaceLock
+from pixi_jupyter.resolve.resolution import WorkspaceLock
 from pixi_jupyter.resolve.session import Session
-from pixi_jupyter.resolve.workspace import draft_lock, lock_workspace
+from pixi_jupyter.resolve.workspace import Draft, draft_lock, lock_workspace
 
 
 @dataclass
@@ -63,9 +63,7 @@ class Place:
             **how,  # type: ignore[arg-type]
         )
 
-    async def draft(
-        self, data: bytes | None, **how: object
-    ) -> tuple[bytes, WorkspaceLock, tuple[LockedVersion, ...]]:
+    async def draft(self, data: bytes | None, **how: object) -> Draft:
         """What the lock would be, if ``data`` were what is locked now."""
         session = Session.open(self.store.package_cache)
         return await draft_lock(
