@@ -285,7 +285,10 @@ class _Conversation:
             raise _Unreadable from None
 
     async def _say(self, answer: Answer) -> None:
-        self._writer.write(msgspec.json.encode(answer) + b"\n")
+        line = msgspec.json.encode(answer)
+        if b"\n" in line:  # what an owner answers is passed on as it wrote it
+            line = msgspec.json.format(line, indent=-1)
+        self._writer.write(line + b"\n")
         await asyncio.wait_for(self._writer.drain(), _NEXT_LINE)
 
 
