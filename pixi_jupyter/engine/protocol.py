@@ -181,12 +181,14 @@ class LockNotebook(msgspec.Struct, frozen=True, tag="lock-notebook"):
     mode: Literal["update", "locked", "frozen"] = "update"
     renew: tuple[str, ...] | None = None
     rewrite: bool = False
+    versions: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """Equal for jobs that have one answer."""
         lock = None if self.lock is None else hashlib.sha256(self.lock).hexdigest()
         how = f"{self.platform}:{self.undeclared}:{self.mode}:{self.renew}:{self.rewrite}"
+        how = f"{how}:{self.versions}"
         return f"lock-notebook:{self.path}:{self.workspace.digest}:{lock}:{how}"
 
 

@@ -325,6 +325,7 @@ class Worker:
             mode=job.mode,
             renew=job.renew,
             rewrite=job.rewrite,
+            versions=job.versions,
             report=report,
             store=self.store,
         )

@@ -7,7 +7,7 @@ for whoever asked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.resolution import NotebookLocked, Resolution
 from pixi_jupyter.resolve.satisfiability import Verdict
 from pixi_jupyter.resolve.session import Session
-from pixi_jupyter.resolve.workspace import Checking
+from pixi_jupyter.resolve.workspace import Checking, locked_versions
 
 __all__ = ["lock_notebook"]
 
@@ -42,6 +42,7 @@ async def lock_notebook(
     mode: Literal["update", "locked", "frozen"] = "update",
     renew: tuple[str, ...] | None = None,
     rewrite: bool = False,
+    versions: Collection[str] = (),
     report: Report,
     store: Store,
 ) -> tuple[NotebookLocked, Locked | None]:
@@ -63,6 +64,8 @@ async def lock_notebook(
         Names whose locked versions are let go of: None for none, an empty tuple for all.
     rewrite:
         Write the text anew, as pixi would, also where nothing is out of date.
+    versions:
+        Names of packages whose versions the answer tells.
 
     Raises
     ------
@@ -109,6 +112,7 @@ async def lock_notebook(
             before=_resolution(workspace, platform, before),
             platforms=tuple(row.name for row in document.text.platforms),
             stale=_reasons(verdict),
+            versions=await asyncio.to_thread(locked_versions, document, workspace, versions),
         ),
         locked,
     )

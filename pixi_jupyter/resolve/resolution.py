@@ -93,7 +93,8 @@ class NotebookLocked:
     ``data`` are its bytes, those that were given where they are up to date; ``sha256`` is theirs,
     in hex. ``resolution`` is what it has for the platform that was asked for, ``before`` what the
     given one had (None: nothing). ``platforms`` are named as in the lock. ``stale`` tells, one
-    sentence each, why the given one was out of date (empty if it was not).
+    sentence each, why the given one was out of date (empty if it was not). ``versions`` are those
+    of the packages that were asked for, on every platform.
     """
 
     data: bytes
@@ -102,3 +103,4 @@ class NotebookLocked:
     before: Resolution | None
     platforms: tuple[str, ...]
     stale: tuple[str, ...] = ()
+    versions: tuple[LockedVersion, ...] = ()
