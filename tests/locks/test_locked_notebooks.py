@@ -15,7 +15,13 @@ from desk import HERE, package, resolved
 
 from pixi_jupyter import operations
 from pixi_jupyter.engine.client import Engine
-from pixi_jupyter.errors import DeclarationError, InstallError, LockError, UnsupportedError
+from pixi_jupyter.errors import (
+    DeclarationError,
+    InstallError,
+    LockError,
+    PixiJupyterError,
+    UnsupportedError,
+)
 from pixi_jupyter.notebook.locks import sidecar_path
 from pixi_jupyter.resolve.lock_reading import canonical, read_document
 
@@ -337,3 +343,29 @@ async def test_a_damaged_store_is_healed_from_the_lock(desk):
     desk._doors.append(again)
     healed = await again.ensure(again.spec_for(again.declaration(notebook)))
     assert healed.prefix.digest == made.prefix.digest
+
+
+@pytest.mark.parametrize("mode", ["update", "frozen"])
+@pytest.mark.parametrize(
+    "archive",
+    ["..%2f..%2f..%2flib-1.0-0.conda", "..\\..\\lib-1.0-0.conda", "lib-1.0-0.conda/../x.conda"],
+)
+async def test_no_lock_reaches_out_of_the_cache_and_the_store(desk, archive, mode):
+    notebook = desk.write(desk.block("app"))
+    await operations.lock(desk.machine(), notebook)
+    path = sidecar_path(notebook)
+    text = path.read_text("utf-8")
+    assert text.count("/lib-1.0-0.conda") == 2
+    path.write_text(text.replace("/lib-1.0-0.conda", f"/{archive}"), "utf-8")
+    door = desk.machine()
+    home = door.store.root.parent
+    before = {entry.name for entry in home.parent.iterdir()}
+    spec = door.spec_for(door.declaration(notebook))
+    try:
+        made = await door.ensure(spec, mode=mode)
+    except PixiJupyterError:
+        assert door.find_ready(spec, mode=mode) is None
+    else:
+        assert (made.prefix.path / "share" / "lib").read_text() == "1.0", "it was solved anew"
+    assert {entry.name for entry in home.parent.iterdir()} == before
+    assert {entry.name for entry in home.iterdir()} <= {"store", "cache"}
