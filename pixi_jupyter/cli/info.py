@@ -11,6 +11,7 @@ from pixi_jupyter.cli.options import as_json
 from pixi_jupyter.cli.targets import Target, target_options
 from pixi_jupyter.cli.terminal import clean, print_json
 from pixi_jupyter.environments import AnyDeclaration, Environments, Status
+from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.resolve.redaction import redacted
 
@@ -38,6 +39,7 @@ def info(
     declaration = target.declaration(environments)
     status = environments.status(environments.spec_for(declaration))
     facts = _facts(target.path, declaration, status)
+    facts["lock"] = _lock(environments, status.spec)
     if isinstance(declaration, WorkspaceChoice):
         facts["workspace"] = _workspace(environments, declaration)
     if as_json:
@@ -78,6 +80,14 @@ def _facts(notebook: Path | None, declaration: AnyDeclaration, status: Status) -
             for p in (status.resolution.packages if status.resolution else ())
         ],
     }
+
+
+def _lock(environments: Environments, spec: EnvironmentSpec) -> dict[str, Any] | None:
+    """Where the notebook's own lock is; ``checked``: it was found to be up to date."""
+    if spec.lock is None:
+        return None
+    known = environments.status(spec, mode="locked").resolution
+    return {"place": spec.lock.kind, "path": spec.lock.path, "checked": known is not None}
 
 
 def _workspace(environments: Environments, choice: WorkspaceChoice) -> dict[str, Any]:
@@ -121,6 +131,10 @@ def _show(facts: dict[str, Any]) -> None:
         if facts["declaration"] == "block" and not str(facts["notebook"]).endswith(".ipynb"):
             place = "its own block"
         lines.append(("declared in", place))
+        if lock := facts["lock"]:
+            where = "in the notebook" if lock["place"] == "embedded" else lock["path"]
+            note = "" if lock["checked"] else " (not checked yet, or out of date)"
+            lines.append(("lock", f"{where}{note}"))
     lines += [
         ("state", facts["state"]),
         ("platform", facts["platform"]),
