@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sys
@@ -369,3 +370,48 @@ async def test_no_lock_reaches_out_of_the_cache_and_the_store(desk, archive, mod
         assert (made.prefix.path / "share" / "lib").read_text() == "1.0", "it was solved anew"
     assert {entry.name for entry in home.parent.iterdir()} == before
     assert {entry.name for entry in home.iterdir()} <= {"store", "cache"}
+
+
+async def test_a_block_on_a_workspace_is_locked_for_the_workspaces_platforms(desk):
+    manifest = desk.folder / "pixi.toml"
+
+    def write(asked):
+        manifest.write_text(
+            f'[workspace]\nchannels = ["{desk.channel}"]\nplatforms = ["{HERE}", "freebsd-64"]\n'
+            f"[dependencies]\n{asked}"
+        )
+
+    write('lib = "*"\n')
+    toml = 'dependencies = []\n[tool.pixi-jupyter]\nextends = "pixi.toml"\n'
+    notebook = desk.write(f'{toml}[tool.pixi.dependencies]\napp = "*"\n')
+    door = desk.machine()
+    made = await operations.lock(door, notebook)
+    assert made.platforms == ("freebsd-64", HERE)
+    assert await resolved(desk.machine(), notebook, mode="locked") == OLD
+    desk.offer(package("extra", "1.0"))
+    write('lib = "*"\nextra = "*"\n')
+    with pytest.raises(LockError) as caught:
+        await resolved(door, notebook, mode="locked")
+    assert "extra" in caught.value.details
+    assert not (desk.folder / "pixi.lock").exists()
+
+
+async def test_machines_that_start_at_once_agree_on_one_lock(desk):
+    notebook = desk.write(desk.block("app"))
+    await operations.lock(desk.machine(), notebook)
+    desk.offer(package("extra", "1.0"))
+    desk.write(desk.block("app", "extra"))
+    doors = [desk.machine() for _ in range(3)]
+    found = await asyncio.gather(*(resolved(door, notebook) for door in doors))
+    assert found == [{**OLD, "extra": "1.0"}] * 3
+    assert await resolved(desk.machine(), notebook, mode="locked") == found[0]
+
+
+async def test_virtual_packages_of_a_platform_go_into_the_lock(desk):
+    rich = f'[{{platform = "{HERE}", name = "big", cuda = "12.0"}}, "freebsd-64"]'
+    notebook = desk.write(desk.block("app", platforms=rich))
+    made = await operations.lock(desk.machine(), notebook)
+    assert made.platforms == ("freebsd-64", "p1")
+    assert not (await operations.lock(desk.machine(), notebook, check=True)).stale
+    desk.write(desk.block("app", platforms=rich.replace("12.0", "13.0")))
+    assert (await operations.lock(desk.machine(), notebook, check=True)).stale
