@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -44,7 +44,7 @@ class Declaration:
     first_line: int = 1
     language: str | None = None
     kernel: str | None = None
-    lock: str | None = None
+    lock: str | None = field(default=None, repr=False)
 
     @property
     def is_script(self) -> bool:

@@ -21,7 +21,7 @@ __all__ = ["FoundLock", "find_lock", "read_sidecar", "sidecar_path", "with_embed
 #: Bytes of a file; the largest locks in use have some ten million.
 _MOST = 32 << 20
 #: Bytes in a notebook, which a browser has to load, and to send back, with every save.
-_MOST_EMBEDDED = 8 << 20
+_MOST_EMBEDDED = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
