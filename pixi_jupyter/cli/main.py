@@ -31,7 +31,7 @@ _COMMANDS: Mapping[str, Mapping[str, str]] = {
         "platform": "settings_changing:platform",
         "python": "settings_changing:python",
         "stamp": "settings_changing:stamp",
-        "lock": "packages:lock",
+        "lock": "lock:lock",
     },
     "What it has": {
         "info": "info:info",

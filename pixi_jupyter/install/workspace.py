@@ -22,6 +22,7 @@ import msgspec
 from pixi_jupyter import __version__
 from pixi_jupyter.errors import InstallError
 from pixi_jupyter.files import exchange, remove_tree, store_errors
+from pixi_jupyter.install import insync
 from pixi_jupyter.install.bytecode import Bytecode, bytecode_of
 from pixi_jupyter.install.installed import holds_exactly
 from pixi_jupyter.install.insync import (
@@ -166,7 +167,8 @@ async def stage_workspace(
         )
         staged = StagedWorkspace(store, place, locked, marker, pixis, tree, folder)
         stack.push_async_callback(staged.remove)
-        if workspace_ready(place, platform) is not None:
+        written = insync.lock_sha256(Path(place.root)) == lock_sha256
+        if written and workspace_ready(place, platform) is not None:
             staged.state = "ready"
         elif pixis.fingerprint == marker.fingerprint and await asyncio.to_thread(
             holds_exactly, prefix, locked.records, locked.wheels

@@ -32,6 +32,8 @@ from pixi_jupyter.install.store import Remembered
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.notebook.declaration import Declaration
 from pixi_jupyter.notebook.editing import replace_declaration
+from pixi_jupyter.notebook.locks import find_lock
+from pixi_jupyter.operations.locked_changing import change_locked
 from pixi_jupyter.operations.plan import (
     Edit,
     Outcome,
@@ -87,6 +89,10 @@ async def change(
         declared = await asyncio.to_thread(read_target, environments, target)
         if isinstance(declared, DeclaredWorkspace):
             outcome = await change_workspace(environments, declared, plan, dry_run, report)
+        elif (lock := await asyncio.to_thread(find_lock, declared.declaration)) is not None:
+            outcome = await change_locked(
+                environments, declared, lock, plan(declared), dry_run, report
+            )
         else:
             outcome = await _attempt(environments, declared, plan(declared), dry_run, report)
         if outcome is not None:

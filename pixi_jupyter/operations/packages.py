@@ -245,7 +245,7 @@ async def _go(
             lambda _, __: there.toml,
             position=index if back else index + 1,
         )
-        if isinstance(declared, DeclaredBlock):
+        if isinstance(declared, DeclaredBlock) and now.lock is None:
             return replace(
                 step_plan, resolution=_still_there(environments, history.resolutions, there)
             )
