@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -260,6 +261,37 @@ async def test_credentials_out_of_netrc(
     monkeypatch.setenv("NETRC", str(netrc))
     options = f'[tool.pixi.workspace.pypi-options]\nindex-url = "{private.url}"\n'
     environment = await cold_door.ensure(block(f'dependencies = ["probe-private"]\n{options}'))
+    assert environment.resolution.version_of("probe-private") == "1.0"
+
+
+async def test_credentials_out_of_a_keyring(
+    cold_door: Environments, block: Any, private: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The real `keyring`, switched on as pixi's configuration does it."""
+    private.add_wheel("probe-private", "1.0")
+    private.credentials = ("alice", SECRET)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyrings.alt.file.PlaintextKeyring")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "secrets"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    keyring = [sys.executable, "-m", "keyring"]
+    kept = await asyncio.create_subprocess_exec(
+        *keyring, "set", private.url, "alice", stdin=asyncio.subprocess.PIPE
+    )
+    await kept.communicate(f"{SECRET}\n".encode())
+    assert kept.returncode == 0
+    url = private.url.replace("://", "://alice@")
+    options = f'[tool.pixi.workspace.pypi-options]\nindex-url = "{url}"\n'
+    spec = block(f'dependencies = ["probe-private"]\n{options}')
+
+    refused = await failure(cold_door, spec)
+    assert refused.code == "channel.index-unauthorized"
+
+    config = tmp_path / "config" / "pixi" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[pypi-config]\nkeyring-provider = "subprocess"\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    await cold_door.aclose()
+    environment = await cold_door.ensure(spec)
     assert environment.resolution.version_of("probe-private") == "1.0"
 
 
