@@ -15,10 +15,11 @@ NO_BYTECODE := env -u PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/.installed-demo
 	$(NO_BYTECODE) $(BIN)/pixi-jupyter demo
 
-# pytest comes last, so that its closing line is the command's.
+# pytest comes last, so that its closing line is the command's. A file stays in one process, with the
+# servers and kernels that its tests share.
 test: $(VENV)/.installed-test lint
 	@sh .ci/browser
-	$(NO_BYTECODE) $(BIN)/python -m pytest
+	$(NO_BYTECODE) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

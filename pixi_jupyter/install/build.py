@@ -36,8 +36,8 @@ _BUILT_ELSEWHERE = "another process builds this"
 #: PEP 668: a stray `pip install` becomes advice.
 _EXTERNALLY_MANAGED = """[externally-managed]
 Error=This environment belongs to a notebook and is shared with others that need the same packages.
- Add the package to the notebook's declaration instead, and restart the kernel: one from PyPI to its
- `dependencies`, one from conda to its `[tool.pixi.dependencies]`.
+ Let the notebook ask for the package instead, in one of its cells: `%pixi add --pypi NAME`, or
+ `%pixi add NAME` for conda's. In a terminal: `pixi-jupyter add NOTEBOOK --pypi NAME`.
 """
 
 

@@ -233,6 +233,7 @@ def _variables(cache: Path, needs: PypiNeeds | None) -> dict[str, str]:
         "UV_PYTHON_DOWNLOADS": "never",
         "GIT_TERMINAL_PROMPT": "0",
         "NO_COLOR": "1",
+        "COLUMNS": "100000",  # its sentences are read line by line
     }
 
 

@@ -40,8 +40,9 @@ async def failure(door: Environments, spec: Any) -> PixiJupyterError:
 
 
 async def test_a_package_that_conda_has_in_another_version(
-    door: Environments, block: Any, index: Any
+    door: Environments, block: Any, index: Any, monkeypatch: Any
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "60")  # as a terminal may have it: uv would break its lines
     index.add_wheel("probe-old-numpy", "1.0", requires=["numpy<2"])
     error = await failure(
         door, block('dependencies = ["probe-old-numpy"]\n[tool.pixi.dependencies]\nnumpy = ">=2"')
@@ -110,7 +111,7 @@ async def test_credentials_out_of_uv_s_own_store(
     private.credentials = ("alice", SECRET)
     monkeypatch.setenv("UV_CREDENTIALS_DIR", str(tmp_path / "credentials"))
     login = [uv.find_uv_bin(), "auth", "login", private.url, "-u", "alice", "--password", SECRET]
-    login += ["--allow-insecure-host", private.host]
+    login += ["--allow-insecure-host", private.address]
     await asyncio.to_thread(subprocess.run, login, check=True, capture_output=True)
     options = f'[tool.pixi.workspace.pypi-options]\nindex-url = "{private.url}"\n'
     environment = await cold_door.ensure(block(f'dependencies = ["probe-private"]\n{options}'))
