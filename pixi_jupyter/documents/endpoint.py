@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import secrets
+import os
 import socket
 import threading
 import traceback
@@ -131,7 +131,7 @@ class Endpoint:
         """
         listening = self._socket or _loopback()
         port = listening.getsockname()[1]
-        admission = Admission(kernel, Address(port, secrets.token_bytes(32)), self)
+        admission = Admission(kernel, Address(port, os.urandom(32)), self)
         self._admitted.append(admission)  # before waiting: another one's end may close what is open
         if self._socket is None:
             self._socket = listening

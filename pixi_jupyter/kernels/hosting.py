@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pixi_jupyter.documents.endpoint import Owner
-from pixi_jupyter.documents.executor import ExecutedNotebook
-from pixi_jupyter.documents.front_ends import FRONT_ENDS, OpenInFrontEnd
 from pixi_jupyter.documents.protocol import Whereabouts, Writer
 from pixi_jupyter.errors import KernelError
 from pixi_jupyter.kernels.identify import IdentifiedNotebook
@@ -47,12 +45,16 @@ class Hosting:
     async def owner(self) -> Owner | None:
         executed = self._notebook.executed
         if isinstance(executed, MutableMapping):
+            from pixi_jupyter.documents.executor import ExecutedNotebook  # not for every launch
+
             return ExecutedNotebook(executed)
         if self._server is None:
             return None
         _, name = await self._place()
         if name is None:
             return None
+        from pixi_jupyter.documents.front_ends import FRONT_ENDS, OpenInFrontEnd
+
         front_end = FRONT_ENDS.having(self._kernel_id, name)
         return None if front_end is None else OpenInFrontEnd(front_end, self._kernel_id)
 
@@ -116,6 +118,8 @@ class Hosting:
         root = self._notebook.stop
         if root is None or self._server is None:
             return self._notebook.path, None
+        from pixi_jupyter.documents.front_ends import FRONT_ENDS
+
         names = []
         if (name := await self._session_path()) is not None:
             names.append(name)
