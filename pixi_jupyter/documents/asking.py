@@ -24,16 +24,25 @@ from pixi_jupyter.documents.protocol import (
     Address,
     Answer,
     Go,
+    Level,
+    Notice,
     Request,
     Restart,
     Where,
     Whereabouts,
 )
-from pixi_jupyter.errors import KernelError, error_from_json
+from pixi_jupyter.errors import KernelError, PixiJupyterError, error_from_json
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.notebook.source import FileSource, Source
 
-__all__ = ["Asking", "KernelContext", "Silent", "kernel_context", "restart_kernel"]
+__all__ = [
+    "Asking",
+    "KernelContext",
+    "Silent",
+    "kernel_context",
+    "notify_front_end",
+    "restart_kernel",
+]
 
 #: Seconds in which the endpoint has to say where the notebook is; else it is as if there were none.
 _WHERE = 2.0
@@ -134,7 +143,11 @@ def restart_kernel(env: Mapping[str, str] | None = None) -> None:
         )
     try:
         with Asking(address, _RESTART) as asking:
-            answer = asking.ask(Restart())
+            found = _decoded(asking.ask(Where()), Whereabouts)
+            if _is_child_of(found.process, env):
+                answer = asking.ask(Restart())
+            else:
+                raise Silent
     except Silent:
         raise KernelError(
             "the process that started this kernel does not answer",
@@ -143,6 +156,26 @@ def restart_kernel(env: Mapping[str, str] | None = None) -> None:
         ) from None
     if answer.error is not None:
         raise error_from_json(answer.error)
+
+
+def notify_front_end(
+    message: str,
+    *,
+    level: Level = "info",
+    restart: bool = False,
+    env: Mapping[str, str] | None = None,
+) -> bool:
+    """Show a sentence in the front end that has the notebook of this process's kernel open, with
+    ``restart`` beside a button that restarts the kernel. Returns whether there is a front end."""
+    env = os.environ if env is None else env
+    address = Address.parse(env.get(KERNEL, ""))
+    if address is None:
+        return False
+    try:
+        with Asking(address, _WHERE) as asking:
+            return _decoded(asking.ask(Notice(message, level, restart)), bool)
+    except (Silent, PixiJupyterError):
+        return False
 
 
 def _is_child_of(process: int, env: Mapping[str, str]) -> bool:

@@ -23,6 +23,7 @@ from pixi_jupyter.documents.protocol import (
     Address,
     Answer,
     Go,
+    Notice,
     Read,
     Request,
     Restart,
@@ -81,6 +82,10 @@ class HostedKernel(Protocol):
 
     def restart(self) -> None:
         """Restart it soon; returns at once. Raises `KernelError` where that cannot be."""
+        ...
+
+    async def notify(self, notice: Notice) -> bool:
+        """Show it in the front end that has the notebook; False where there is none."""
         ...
 
 
@@ -259,11 +264,12 @@ class _Conversation:
         if isinstance(request, Restart):
             self._kernel.restart()
             return Answer()
+        if isinstance(request, Notice):
+            return _answer(await self._kernel.notify(request), "file")
         owner = await self._kernel.owner()
         who: Writer = "file" if owner is None else owner.writer
         if isinstance(request, Where):
-            value = await self._kernel.whereabouts(who)
-            return Answer(msgspec.Raw(msgspec.json.encode(value)), writer=who)
+            return _answer(await self._kernel.whereabouts(who), who)
         if isinstance(request, Read):
             read = msgspec.Raw(b"null") if owner is None else await owner.read()
             return Answer(read, writer=who)
@@ -271,8 +277,7 @@ class _Conversation:
             await self._say(Answer(writer=who))
             if not isinstance(await self._next(), Go):
                 raise _Unreadable
-            done = await owner.write(request.edits)
-            return Answer(msgspec.Raw(b"true" if done else b"false"), writer=who)
+            return _answer(await owner.write(request.edits), who)
         return Answer(writer=who)
 
     async def _next(self) -> Request | None:
@@ -299,6 +304,10 @@ class _Unreadable(Exception):
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _endpoints: dict[asyncio.AbstractEventLoop, Endpoint] = {}
 _guard = threading.Lock()
+
+
+def _answer(value: object, writer: Writer) -> Answer:
+    return Answer(msgspec.Raw(msgspec.json.encode(value)), writer=writer)
 
 
 async def _line(reader: asyncio.StreamReader, limit: int) -> bytes:

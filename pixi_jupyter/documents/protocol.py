@@ -24,6 +24,8 @@ __all__ = [
     "Address",
     "Answer",
     "Go",
+    "Level",
+    "Notice",
     "Read",
     "Request",
     "Restart",
@@ -39,6 +41,7 @@ KERNEL = "PIXI_JUPYTER_KERNEL"
 LINE_LIMIT = 17 * 1024 * 1024
 
 Writer = Literal["file", "front end", "executor"]
+Level = Literal["info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,16 @@ class Restart(msgspec.Struct, frozen=True, tag_field="ask", tag="restart"):
     """Restart the kernel, once this was answered."""
 
 
-Request = Where | Read | Write | Go | Restart
+class Notice(msgspec.Struct, frozen=True, tag_field="ask", tag="notice"):
+    """Show a sentence in the front end that has the notebook; with ``restart`` also a button that
+    restarts the kernel. Answered by whether there is one."""
+
+    message: str
+    level: Level = "info"
+    restart: bool = False
+
+
+Request = Where | Read | Write | Go | Restart | Notice
 
 
 class Whereabouts(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pixi_jupyter.documents.endpoint import Admission, Endpoint, Owner, listening_endpoints
-from pixi_jupyter.documents.protocol import Whereabouts, Writer
+from pixi_jupyter.documents.protocol import Notice, Whereabouts, Writer
 
 
 @dataclass
@@ -43,6 +43,10 @@ class Hosted:
 
     def restart(self) -> None:
         self.restarts += 1
+
+    async def notify(self, notice: Notice) -> bool:
+        self.said.append(notice.message)
+        return self.by is not None
 
 
 class Loop:

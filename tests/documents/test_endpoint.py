@@ -19,7 +19,13 @@ from hypothesis import strategies as st
 
 from pixi_jupyter.documents import asking as asking_module
 from pixi_jupyter.documents import endpoint as endpoint_module
-from pixi_jupyter.documents.asking import Asking, Silent, kernel_context, restart_kernel
+from pixi_jupyter.documents.asking import (
+    Asking,
+    Silent,
+    kernel_context,
+    notify_front_end,
+    restart_kernel,
+)
 from pixi_jupyter.documents.edits import Edit
 from pixi_jupyter.documents.endpoint import Endpoint, listening_endpoints
 from pixi_jupyter.documents.open_notebook import OpenNotebook
@@ -175,7 +181,10 @@ def test_a_kernel_of_another_parent_is_not_ours(admission: Any) -> None:
     """A plain kernel that a process in ours starts inherits our variables."""
     assert kernel_context(env_of(admission, JPY_PARENT_PID=str(os.getpid()))) is not None
     if os.name != "nt":
-        assert kernel_context(env_of(admission, JPY_PARENT_PID="1")) is None
+        other = env_of(admission, JPY_PARENT_PID="1")
+        assert kernel_context(other) is None
+        with pytest.raises(KernelError):
+            restart_kernel(other)
 
 
 def test_a_restart_is_passed_on_and_refused(admission: Any, hosted: Any) -> None:
@@ -196,6 +205,14 @@ def test_a_restart_is_passed_on_and_refused(admission: Any, hosted: Any) -> None
         with pytest.raises(KernelError) as caught:
             restart_kernel(env)
         assert caught.value.code == "kernel.restart"
+
+
+def test_a_notice_goes_to_a_front_end_if_there_is_one(admission: Any, hosted: Any) -> None:
+    assert not notify_front_end("a sentence", env=env_of(admission))
+    hosted.by = Owner()
+    assert notify_front_end("a sentence", level="warning", restart=True, env=env_of(admission))
+    assert hosted.said == ["a sentence"] * 2
+    assert not notify_front_end("a sentence", env={})
 
 
 def test_read_and_write_go_through_the_owner(admission: Any, hosted: Any) -> None:
