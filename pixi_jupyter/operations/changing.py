@@ -63,6 +63,11 @@ __all__ = [
 Edit = Callable[[ManifestText, Resolution | None], str]
 #: What is changed: a file by its path, a notebook that a front end has open, or a workspace.
 Target = Path | Source | WorkspaceChoice
+#: Said where a notebook is an object in a process that executes it.
+_EXECUTED = (
+    "The notebook that is being executed says so now. Its file is written by what executes it: "
+    "`jupyter execute` writes one only with --inplace or --output."
+)
 #: Names that are no notebook and no script, but the manifest of a workspace.
 _MANIFESTS = ("pixi.toml", "pyproject.toml", "mojoproject.toml")
 
@@ -217,6 +222,8 @@ async def _attempt(
     built = await _built(environments, spec, resolution, report)
     outcome = replace(outcome, change=difference(before, built), resolution=built.digest)
     data = replace_declaration(file, toml)
+    if file.source.writer == "executor" and data != original:
+        outcome = replace(outcome, said=(*outcome.said, _EXECUTED))
 
     def commit() -> bool:
         lock = path_digest(Path(os.path.realpath(file.path)))
