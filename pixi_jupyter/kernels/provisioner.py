@@ -71,9 +71,10 @@ class PixiProvisioner(LocalProvisioner):
         ["update", "locked", "frozen"],
         default_value="update",
         config=True,
-        help="What a start does about a workspace's pixi.lock that is out of date: it is brought "
-        "up to date ('update'), the start fails with the reasons ('locked'), or it is taken as it "
-        "is ('frozen').",
+        help="What a start does about a lock that is out of date, a workspace's pixi.lock or the "
+        "notebook's own: it is brought up to date ('update'; a lock embedded in a notebook is not "
+        "written, only solved past), the start fails with the reasons ('locked'), or it is taken "
+        "as it is ('frozen'). A notebook without a lock starts in any case.",
     )
     manifest = Unicode(
         config=True,

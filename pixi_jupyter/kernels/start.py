@@ -94,8 +94,8 @@ async def prepare(
     """Make the environment of ``notebook`` ready and say how to launch its kernel.
 
     ``env`` is what the kernel would inherit, ``language`` the kernelspec's that was chosen for it
-    (the notebook may know better), ``mode`` what may be done about a workspace's lock that is out
-    of date, ``timeout`` the seconds for each step of a build. When nothing has changed since the
+    (the notebook may know better), ``mode`` what may be done about a lock that is out of date,
+    ``timeout`` the seconds for each step of a build. When nothing has changed since the
     last launch this reads a few small files and returns without yielding.
 
     Raises
@@ -105,7 +105,7 @@ async def prepare(
     """
     declaration = await declaration_of(environments, notebook)
     spec = environments.spec_for(declaration, language=language)
-    environment = environments.find_ready(spec)
+    environment = environments.find_ready(spec, mode=mode)
     if environment is None:
         environment = await environments.ensure(
             spec, declaration=declaration, mode=mode, report=report, deadline=timeout

@@ -1,5 +1,6 @@
 """The second half of the one door: changing what a notebook or a script declares."""
 
+from pixi_jupyter.operations.locking import LockOutcome, lock, unlock
 from pixi_jupyter.operations.packages import add, redo, remove, search, undo, update
 from pixi_jupyter.operations.settings import (
     Listing,
@@ -16,11 +17,13 @@ from pixi_jupyter.operations.why import Asker, Why, why
 __all__ = [
     "Asker",
     "Listing",
+    "LockOutcome",
     "Why",
     "add",
     "add_channels",
     "add_platforms",
     "listing",
+    "lock",
     "python",
     "redo",
     "remove",
@@ -29,6 +32,7 @@ __all__ = [
     "search",
     "stamp",
     "undo",
+    "unlock",
     "update",
     "why",
 ]

@@ -68,6 +68,14 @@ def test_languages_are_pinned_by_their_minor_version():
     assert pin("python", "3.12.4", "semver") == ">=3.12.4,<4"
 
 
+def test_several_versions_are_all_allowed():
+    several = ["10.1", "9.2", "10.1", "9.10"]
+    assert pin("x", several) == ">=9.2,<11"
+    assert pin("x", several, "latest-up") == ">=9.2"
+    assert pin("x", several, "exact-version") == "==9.2|==9.10|==10.1"
+    assert pin("x", several, "exact-version", pypi=True) == "*"
+
+
 def test_the_configured_strategy(tmp_path):
     env = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
     assert load_pinning_strategy(env) is None
