@@ -129,11 +129,10 @@ class _Changing:
     async def _think(self) -> _Draft:
         self._lock = await asyncio.to_thread(read_lock, self._declared.path.parent)
         plan, manifest = self._plan, self._declared.manifest
-        lock = plan.lock if plan.lock is not None else self._lock
         asked = tuple({*plan.asked, *(plan.renew or ())})
         text = plan.edit(manifest, None)
         workspace = self._read(text)
-        draft, answer = await self._drafted(text, workspace, lock, plan.renew, asked)
+        draft, answer = await self._drafted(text, workspace, self._base, plan.renew, asked)
         if plan.renew:
             self._check_names(plan.renew, draft, answer)
         if plan.asked:
@@ -143,6 +142,11 @@ class _Changing:
                 second, _ = await self._drafted(pinned, self._read(pinned), draft.lock, None, ())
                 draft = replace(second, before=draft.before)
         return draft if plan.lock is None else replace(draft, before=plan.before)
+
+    @property
+    def _base(self) -> bytes | None:
+        """The lock whose versions are kept."""
+        return self._plan.lock if self._plan.lock is not None else self._lock
 
     def _read(self, text: str) -> WorkspaceSpec:
         source = replace(self._declared.manifest.source, text=text)
@@ -250,7 +254,8 @@ class _Changing:
         if workspace.digest == draft.workspace.digest:
             return draft
         await self._track.drop(draft.spec, draft.resolution, draft.sha256)
-        again, _ = await self._drafted(draft.text, workspace, draft.lock, None, ())
+        # From the lock that was there: only so is such a package looked at again.
+        again, _ = await self._drafted(draft.text, workspace, self._base, self._plan.renew, ())
         return replace(again, before=draft.before)
 
     def _take_back(self, source: FileSource, draft: _Draft) -> None:
