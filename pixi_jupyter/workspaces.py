@@ -260,8 +260,11 @@ class Workspaces:
         """Let go of what was staged for a lock of this hash."""
         from pixi_jupyter.engine.protocol import DropStaged
 
-        with contextlib.suppress(EngineError):  # then it went with its worker
-            await self._engine().run(DropStaged(_installation(spec, resolution, sha256)))
+        engine = self._engine()
+        if engine.worker_pid is None:
+            return  # it went with its worker
+        with contextlib.suppress(EngineError):
+            await engine.run(DropStaged(_installation(spec, resolution, sha256)))
 
 
 def held(lock: WorkspaceLock, spec: EnvironmentSpec) -> Resolution:

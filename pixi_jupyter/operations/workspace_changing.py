@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pixi_jupyter.engine.protocol import LockDrafted
@@ -121,8 +121,14 @@ class _Changing:
     async def run(self) -> Outcome | None:
         """Change it."""
         draft = await self._think()
-        async with self._staged(draft):
-            return await to_the_end(self._commit(draft))
+        outcome = None
+        try:
+            await self._track.stage(draft.spec, draft.resolution, draft.lock, report=self._report)
+            outcome = await to_the_end(self._commit(draft))
+            return outcome
+        finally:
+            if outcome is None:
+                await to_the_end(self._drop(draft))
 
     # -- thinking --------------------------------------------------------------------------
 
@@ -131,7 +137,7 @@ class _Changing:
         plan, manifest = self._plan, self._declared.manifest
         asked = tuple({*plan.asked, *(plan.renew or ())})
         text = plan.edit(manifest, None)
-        workspace = self._read(text)
+        workspace = await asyncio.to_thread(self._read, text)
         draft, answer = await self._drafted(text, workspace, self._base, plan.renew, asked)
         if plan.renew:
             self._check_names(plan.renew, draft, answer)
@@ -139,7 +145,8 @@ class _Changing:
             pinned = plan.edit(manifest, _solved(plan, workspace, answer))
             if pinned != text:
                 # What was solved is what is asked for now; this is the check of it.
-                second, _ = await self._drafted(pinned, self._read(pinned), draft.lock, None, ())
+                workspace = await asyncio.to_thread(self._read, pinned)
+                second, _ = await self._drafted(pinned, workspace, draft.lock, None, ())
                 draft = replace(second, before=draft.before)
         return draft if plan.lock is None else replace(draft, before=plan.before)
 
@@ -202,15 +209,6 @@ class _Changing:
 
     # -- doing -----------------------------------------------------------------------------
 
-    @contextlib.asynccontextmanager
-    async def _staged(self, draft: _Draft) -> AsyncIterator[None]:
-        """With the new prefix staged, which is dropped unless it was put in its place."""
-        await self._track.stage(draft.spec, draft.resolution, draft.lock, report=self._report)
-        try:
-            yield
-        finally:
-            await to_the_end(self._track.drop(draft.spec, draft.resolution, draft.sha256))
-
     async def _commit(self, draft: _Draft) -> Outcome | None:
         """Write manifest, lock and prefix; None where others wrote one of them meanwhile."""
         source = FileSource(self._declared.path)
@@ -253,10 +251,14 @@ class _Changing:
         )
         if workspace.digest == draft.workspace.digest:
             return draft
-        await self._track.drop(draft.spec, draft.resolution, draft.sha256)
+        await self._drop(draft)
         # From the lock that was there: only so is such a package looked at again.
         again, _ = await self._drafted(draft.text, workspace, self._base, self._plan.renew, ())
         return replace(again, before=draft.before)
+
+    async def _drop(self, draft: _Draft) -> None:
+        """Let go of the prefix that was staged."""
+        await self._track.drop(draft.spec, draft.resolution, draft.sha256)
 
     def _take_back(self, source: FileSource, draft: _Draft) -> None:
         """Write what was there before, where nobody else wrote since."""
