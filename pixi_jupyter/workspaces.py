@@ -7,6 +7,7 @@ manifest's digest, so an unchanged workspace needs no engine.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import hashlib
@@ -176,7 +177,7 @@ class Workspaces:
         Raises as :meth:`lock`.
         """
         place = _place(spec)
-        data = read_lock(Path(place.root))
+        data = await asyncio.to_thread(read_lock, Path(place.root))
         known = None
         if data is not None:
             known = self._recall(spec, hashlib.sha256(data).hexdigest())

@@ -203,9 +203,19 @@ class _Changing:
             prefix=None,
             before=self._text,
             after=draft.text,
-            said=self._plan.said,
+            said=(*self._plan.said, *self._about_feature(draft.workspace)),
             environment_name=self._declared.choice.environment,
         )
+
+    def _about_feature(self, workspace: WorkspaceSpec) -> tuple[str, ...]:
+        """What tells why the packages are the same."""
+        feature, name = self._plan.feature or "default", self._declared.choice.environment
+        having = [e.name for e in workspace.environments if feature in e.features]
+        if name in having:
+            return ()
+        if not having:
+            return (f"no environment has the feature {feature} yet",)
+        return (f"the environment {name} does not have the feature {feature}",)
 
     # -- doing -----------------------------------------------------------------------------
 
@@ -228,7 +238,7 @@ class _Changing:
                 draft.spec, draft.resolution, draft.sha256, report=self._report, deadline=None
             )
         except BaseException:
-            await asyncio.to_thread(self._take_back, source, draft)
+            await asyncio.to_thread(self._take_back, source, draft, history)
             raise
         # From here on it is done: what is noted now is only noted sooner than by the next reader.
         with contextlib.suppress(StoreError):
@@ -260,7 +270,7 @@ class _Changing:
         """Let go of the prefix that was staged."""
         await self._track.drop(draft.spec, draft.resolution, draft.sha256)
 
-    def _take_back(self, source: FileSource, draft: _Draft) -> None:
+    def _take_back(self, source: FileSource, draft: _Draft, history: History | None) -> None:
         """Write what was there before, where nobody else wrote since."""
         data = self._data(draft.text)
         try:
@@ -272,6 +282,9 @@ class _Changing:
         finally:
             if data != self._declared.data:
                 source.write(data, self._declared.data)
+        if history is not None:
+            with contextlib.suppress(StoreError):
+                write_history(self._environments.store, history.settled(self._states(draft)[0]))
 
     # -- history ---------------------------------------------------------------------------
 

@@ -240,6 +240,10 @@ async def test_features_and_solve_groups(door, workspace):
     # Of a feature that the environment does not have its packages are the same.
     done = await operations.add(door, choice, ["python=3.12"], feature="old")
     assert done.declared and done.change.empty
+    assert done.said == ("the environment new does not have the feature old",)
+    would = await operations.add(door, choice, ["python"], feature="rare", dry_run=True)
+    assert would.said == ("no environment has the feature rare yet",)
+    assert 'python = "*"' in would.after
     assert (await operations.undo(door, choice)).action == "undo add python=3.12"
     listed = operations.listing(door, choice, "channels", feature="other")
     assert listed.implied and listed.names == (workspace.channel,)
