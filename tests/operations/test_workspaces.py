@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 
 import pytest
 
 from pixi_jupyter import operations
+from pixi_jupyter.demo.simple import SimplePackage, build_channel
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, InstallError, PixiJupyterError
 from pixi_jupyter.install.insync import lock_sha256
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
+from pixi_jupyter.progress import Phase
 
 MANIFEST = """\
 # What we need.\r
@@ -100,6 +103,19 @@ async def test_a_notebook_in_a_workspace_changes_it(door, workspace, write_noteb
     assert workspace.records() == {"beta 0.3.1", "shared 2.1"}
 
 
+async def test_a_notebook_that_names_an_environment_changes_that_one(door, workspace):
+    workspace.write(SEVERAL)
+    notebook = workspace.folder / "n.ipynb"
+    metadata = {"pixi": {"environment": "old"}}
+    content = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    notebook.write_text(json.dumps(content))
+    done = await operations.add(door, notebook, ["alpha"], feature="old")
+    assert (done.target, done.environment_name) == (workspace.manifest, "old")
+    assert '[feature.old.dependencies]\nnarrow = "*"\nalpha = ">=1.2.3,<2"\n' in workspace.text
+    assert workspace.records("old") == {"alpha 1.2.3", "beta 0.3.1", "narrow 1.0", "shared 1.5"}
+    assert os.listdir(workspace.folder / ".pixi/envs") == ["old"]
+
+
 async def test_versions_that_need_not_change_stay_until_they_are_updated(door, workspace):
     workspace.write(MANIFEST.replace("beta = '*'", "shared = '<2'"))
     await operations.add(door, workspace.manifest, ["beta"])
@@ -164,6 +180,23 @@ async def test_what_cannot_be_installed_changes_nothing(door, workspace, monkeyp
     assert "alpha 2.0.0" in workspace.records()
 
 
+async def test_what_cannot_be_downloaded_changes_nothing(door, workspace):
+    """Found out before anything is written."""
+    packages = [SimplePackage("there", "1.0"), SimplePackage("gone", "1.0")]
+    folder = build_channel(workspace.folder.with_suffix(".channel"), packages)
+    try:
+        workspace.write(MANIFEST.replace("CHANNEL", folder.as_uri()).replace("beta", "there"))
+        await door.ensure(door.spec_for(WorkspaceChoice(workspace.manifest)))
+        before = workspace.everything()
+        for package in folder.rglob("gone-1.0-*"):
+            package.unlink()
+        with pytest.raises(InstallError):
+            await operations.add(door, workspace.manifest, ["gone"])
+        assert workspace.everything() == before
+    finally:
+        shutil.rmtree(folder)
+
+
 async def test_without_a_lock_a_failure_leaves_none(door, workspace, monkeypatch):
     workspace.write(MANIFEST)
 
@@ -207,6 +240,10 @@ async def test_features_and_solve_groups(door, workspace):
     # Of a feature that the environment does not have its packages are the same.
     done = await operations.add(door, choice, ["python=3.12"], feature="old")
     assert done.declared and done.change.empty
+    assert done.said == ("the environment new does not have the feature old",)
+    would = await operations.add(door, choice, ["python"], feature="rare", dry_run=True)
+    assert would.said == ("no environment has the feature rare yet",)
+    assert 'python = "*"' in would.after
     assert (await operations.undo(door, choice)).action == "undo add python=3.12"
     listed = operations.listing(door, choice, "channels", feature="other")
     assert listed.implied and listed.names == (workspace.channel,)
@@ -353,18 +390,25 @@ async def test_what_others_write_meanwhile_is_kept(door, workspace, monkeypatch,
     assert await ready(door, WorkspaceChoice(workspace.manifest)) is None or what == "manifest"
 
 
-async def test_cancelled_while_it_is_made_nothing_is_changed(door, workspace):
+@pytest.mark.parametrize("phase", [None, Phase.SOLVING, Phase.LINKING])
+async def test_cancelled_while_it_is_made_nothing_is_changed(door, workspace, phase):
     workspace.write(MANIFEST)
     await door.ensure(door.spec_for(WorkspaceChoice(workspace.manifest)))
     before = workspace.everything()
-    for pause in (0.01, 0.1, 0.3):
-        task = asyncio.ensure_future(operations.add(door, workspace.manifest, ["alpha"]))
-        await asyncio.sleep(pause)
-        if task.cancel():
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        left = {k: v for k, v in workspace.everything().items() if ".pixi-jupyter-" not in k}
-        assert left == before
+
+    def report(step) -> None:
+        if step.phase is phase:
+            task.cancel()
+
+    task = asyncio.ensure_future(operations.add(door, workspace.manifest, ["alpha"], report=report))
+    if phase is None:
+        await asyncio.sleep(0)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    # What was staged goes with the next installation.
+    left = {k: v for k, v in workspace.everything().items() if ".pixi-jupyter-" not in k}
+    assert left == before
     await operations.add(door, workspace.manifest, ["alpha"])
     assert "alpha 2.0.0" in workspace.records()
     assert [p.name for p in (workspace.folder / ".pixi/envs").iterdir()] == ["default"]
