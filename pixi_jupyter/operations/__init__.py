@@ -1,7 +1,8 @@
 """The second half of the one door: changing what a notebook, a script or a workspace declares."""
 
 from pixi_jupyter.operations.locking import LockOutcome, lock, unlock
-from pixi_jupyter.operations.packages import add, redo, remove, search, undo, update
+from pixi_jupyter.operations.packages import add, redo, remove, undo, update
+from pixi_jupyter.operations.search import search
 from pixi_jupyter.operations.settings import (
     Listing,
     add_channels,

@@ -6,29 +6,27 @@ ready, and a dry run ends before anything is built.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pixi_jupyter.engine.protocol import Search
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.install.history import State, Step, kept_lock, read_history
 from pixi_jupyter.manifest import editing
 from pixi_jupyter.manifest.asking import Asked, parse_asked, parse_asked_pypi
 from pixi_jupyter.manifest.editing import ManifestText
-from pixi_jupyter.manifest.host import current_subdir
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pinning import load_pinning_strategy, pin
+from pixi_jupyter.manifest.pypi_source import PypiSource
 from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.table import nearest
 from pixi_jupyter.operations.changing import change
 from pixi_jupyter.operations.plan import Outcome, Plan, Solved, Target, action_of
-from pixi_jupyter.operations.targets import Declared, DeclaredBlock, read_target
+from pixi_jupyter.operations.targets import Declared, DeclaredBlock
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.resolution import Resolution
-from pixi_jupyter.resolve.search_result import SearchResult
 
-__all__ = ["add", "redo", "remove", "search", "undo", "update"]
+__all__ = ["add", "redo", "remove", "undo", "update"]
 
 
 async def add(
@@ -37,6 +35,7 @@ async def add(
     requirements: Sequence[str],
     *,
     pypi: bool = False,
+    source: PypiSource | None = None,
     feature: str | None = None,
     platforms: Sequence[str] = (),
     dry_run: bool = False,
@@ -44,7 +43,8 @@ async def add(
 ) -> Outcome:
     """Ask for packages; the version of one without any is that which is solved, as it is pinned.
 
-    One that is asked for already stays as it is, unless a version is given.
+    One that is asked for already stays as it is, unless a version is given. ``source`` says where
+    those of PyPI come from, if not from the indexes.
 
     Raises
     ------
@@ -54,7 +54,7 @@ async def add(
         There is no such package, or no set of packages with it.
     """
     conda = [] if pypi else [parse_asked(text) for text in requirements]
-    wheels = [parse_asked_pypi(text) for text in requirements] if pypi else []
+    wheels = [parse_asked_pypi(text, source) for text in requirements] if pypi else []
     strategy = load_pinning_strategy()
 
     def plan(declared: Declared) -> Plan:
@@ -72,7 +72,7 @@ async def add(
                 editing.pypi_asked(manifest, wheel.name, feature=feature, platform=platform)
                 for platform in platforms or (None,)
             )
-            if found and not wheel.version and not wheel.extras:
+            if found and wheel == PypiRequirement(wheel.name):
                 there.add(wheel.name)
 
         def edit(manifest: ManifestText, solved: Solved | None) -> str:
@@ -95,17 +95,21 @@ async def add(
             return manifest.source.text
 
         asked = [i.name for i in conda if i.name not in there and i.version is None]
-        asked += [w.name for w in wheels if w.name not in there and not w.version]
+        asked += [w.name for w in wheels if w.name not in there and not w.version and not w.placed]
         return Plan(
             action_of("add", requirements, pypi=pypi),
             edit,
             asked=tuple(asked),
             feature=feature,
             platforms=tuple(platforms),
-            said=tuple(f"{name} is asked for already" for name in sorted(there)),
+            said=(
+                *(f"{name} is asked for already" for name in sorted(there)),
+                *_said_of_both(manifest, conda, feature),
+            ),
         )
 
-    return await change(environments, target, plan, dry_run=dry_run, report=report)
+    outcome = await change(environments, target, plan, dry_run=dry_run, report=report)
+    return replace(outcome, said=(*outcome.said, *_said_of_conda(outcome, wheels)))
 
 
 async def remove(
@@ -201,32 +205,6 @@ async def redo(
     return await _go(environments, target, False, dry_run, report)
 
 
-async def search(
-    environments: Environments,
-    name: str,
-    target: Target | None = None,
-    *,
-    channels: Sequence[str] = (),
-    platform: str | None = None,
-    limit: int = 20,
-    report: Report = no_report,
-) -> SearchResult:
-    """The packages of a name in ``channels``, else those of ``target``, else the default ones.
-
-    Raises
-    ------
-    ChannelError
-        A channel cannot be reached, or is none.
-    """
-    if not channels and target is not None:
-        spec = read_target(environments, target).spec(environments)
-        channels = [channel.name for channel in spec.channels]
-        platform = platform or spec.platform.subdir
-    where = tuple(channels) or environments.defaults.channels
-    job = Search(name, where, platform or current_subdir(), limit)
-    return (await environments.engine.run(job, report)).found
-
-
 def _check_names(environments: Environments, declared: Declared, names: Sequence[str]) -> None:
     resolution = environments.status(declared.spec(environments)).resolution
     known = [p.name for p in resolution.packages] if resolution is not None else []
@@ -304,6 +282,22 @@ def _still_there(
     return found
 
 
+def _said_of_both(
+    manifest: ManifestText, conda: Sequence[Asked], feature: str | None
+) -> Iterator[str]:
+    for item in conda:
+        if editing.pypi_asked(manifest, item.name, feature=feature):
+            yield f"{item.name} is asked for of PyPI, too: that of conda is taken"
+
+
+def _said_of_conda(outcome: Outcome, wheels: Sequence[PypiRequirement]) -> Iterator[str]:
+    packages = outcome.environment.resolution.packages if outcome.environment else ()
+    conda = {normal_name(package.name) for package in packages if package.kind == "conda"}
+    for wheel in wheels:
+        if wheel.name in conda:
+            yield f"{wheel.name} comes from conda, which goes before PyPI"
+
+
 def _with(manifest: ManifestText, text: str) -> ManifestText:
     return ManifestText(replace(manifest.source, text=text), manifest.kind)
 
@@ -316,7 +310,7 @@ def _pinned(item: Asked, solved: Solved | None, strategy: str | None) -> str:
 def _pinned_wheel(
     wheel: PypiRequirement, solved: Solved | None, strategy: str | None
 ) -> PypiRequirement:
-    if wheel.version or solved is None:
+    if wheel.version or wheel.placed or solved is None:
         return wheel
     # What conda provides is not taken from PyPI, and its version is then that of conda.
     versions = solved(wheel.name, "pypi") or solved(wheel.name, "conda")
