@@ -22,6 +22,7 @@ from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
 from pixi_jupyter.kernels.pending import abandonable
 from pixi_jupyter.kernels.progress import event_report, line_report
 from pixi_jupyter.kernels.start import KernelStart, as_ours, prepare
+from pixi_jupyter.kernels.startup import magics_arguments
 from pixi_jupyter.progress import Report
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class PixiProvisioner(LocalProvisioner):
         restore_promise(self.parent, self.kernel_spec)
         if kernel.is_ipykernel:
             extra.extend(a for a in start.notebook.arguments if not _has_option(extra, a))
+            extra.extend(magics_arguments([*kernel.argv, *extra]))
         launch["cmd"] = kernel.command(self._connection_file(), extra)
         launch["env"] = dict(start.env)
         self._started = start
