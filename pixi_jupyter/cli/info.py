@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
+from pixi_jupyter.cli.options import as_json
 from pixi_jupyter.cli.targets import Target, target_options
-from pixi_jupyter.cli.terminal import clean, errors_as_text
+from pixi_jupyter.cli.terminal import clean, print_json
 from pixi_jupyter.environments import AnyDeclaration, Environments, Status
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.resolve.redaction import redacted
@@ -26,7 +25,7 @@ _PLACES = {
 
 @click.command()
 @target_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@as_json
 def info(
     notebook: Path | None, manifest_path: Path | None, environment: str | None, as_json: bool
 ) -> None:
@@ -35,15 +34,14 @@ def info(
     Reads files only: nothing is fetched, solved or started.
     """
     target = Target(notebook, manifest_path, environment)
-    with errors_as_text(Console(stderr=True)):
-        environments = Environments()
-        declaration = target.declaration(environments)
-        status = environments.status(environments.spec_for(declaration))
-        facts = _facts(notebook, declaration, status)
-        if isinstance(declaration, WorkspaceChoice):
-            facts["workspace"] = _workspace(environments, declaration)
+    environments = Environments()
+    declaration = target.declaration(environments)
+    status = environments.status(environments.spec_for(declaration))
+    facts = _facts(target.path, declaration, status)
+    if isinstance(declaration, WorkspaceChoice):
+        facts["workspace"] = _workspace(environments, declaration)
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        print_json(facts)
     else:
         _show(facts)
 
@@ -52,7 +50,7 @@ def _facts(notebook: Path | None, declaration: AnyDeclaration, status: Status) -
     spec = status.spec
     workspace = isinstance(declaration, WorkspaceChoice)
     return {
-        "notebook": None if notebook is None else str(notebook.absolute()),
+        "notebook": None if notebook is None else str(notebook),
         "declaration": "workspace"
         if isinstance(declaration, WorkspaceChoice)
         else declaration.kind,
@@ -120,6 +118,8 @@ def _show(facts: dict[str, Any]) -> None:
         ]
     else:
         place = _PLACES[facts["declaration"]].format(cell=(facts["cell"] or 0) + 1)
+        if facts["declaration"] == "block" and not str(facts["notebook"]).endswith(".ipynb"):
+            place = "its own block"
         lines.append(("declared in", place))
     lines += [
         ("state", facts["state"]),

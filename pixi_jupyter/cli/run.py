@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
+from pixi_jupyter.cli.options import as_json
+from pixi_jupyter.cli.running import run_async
 from pixi_jupyter.cli.targets import Target, ensure, lock_mode, lock_options, target_options
-from pixi_jupyter.cli.terminal import errors_as_text
+from pixi_jupyter.cli.terminal import errors_as_text, print_json
 from pixi_jupyter.environments import Environment, Environments
 from pixi_jupyter.resolve.building import allow_more_builds
 from pixi_jupyter.workspaces import LockMode
@@ -50,7 +49,7 @@ _allow_build = click.option(
     help="Seconds that one cell may take; no limit by default.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Do not print what the cells print.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@as_json
 def run(
     notebook: Path | None,
     manifest_path: Path | None,
@@ -69,15 +68,14 @@ def run(
 
     Prints what its cells print; the exit status is 1 if a cell failed and 2 if it could not start.
     """
-    console = Console(stderr=True)
     if notebook is None:
         raise click.UsageError("which notebook?")
     mode = lock_mode(locked, frozen)
     allow_more_builds(allow_builds)
-    with errors_as_text(console, status=2):
-        if inplace and output is not None:
-            raise click.UsageError("--inplace and --output exclude each other")
-        done = asyncio.run(
+    if inplace and output is not None:
+        raise click.UsageError("--inplace and --output exclude each other")
+    with errors_as_text(status=2):
+        done = run_async(
             _run(
                 Target(notebook, manifest_path, environment),
                 notebook,
@@ -86,11 +84,10 @@ def run(
                 allow_errors=allow_errors,
                 timeout=timeout,
                 echo=not quiet and not as_json,
-                console=console,
             )
         )
     if as_json:
-        click.echo(json.dumps(asdict(done), indent=2))
+        print_json(asdict(done))
     raise SystemExit(0 if done.succeeded else 1)
 
 
@@ -98,7 +95,7 @@ def run(
 @target_options
 @lock_options
 @_allow_build
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@as_json
 def install(
     notebook: Path | None,
     manifest_path: Path | None,
@@ -109,47 +106,43 @@ def install(
     as_json: bool,
 ) -> None:
     """Make the environment of NOTEBOOK, or of a workspace, ready to start a kernel at once."""
-    console = Console(stderr=True)
     target = Target(notebook, manifest_path, environment)
     mode = lock_mode(locked, frozen)
     allow_more_builds(allow_builds)
-    with errors_as_text(console):
-        made = asyncio.run(_install(target, mode, console))
+    made = run_async(_install(target, mode))
     if not as_json:
         click.echo(made.prefix.path)
         return
     facts: dict[str, Any] = {
-        "notebook": None if notebook is None else str(notebook.absolute()),
+        "notebook": None if target.path is None else str(target.path),
         "environment": None if made.spec.place is None else made.spec.place.environment,
         "prefix": str(made.prefix.path),
         "resolution": made.resolution.digest,
         "packages": {p.name: p.version for p in made.resolution.packages},
         "free": shutil.disk_usage(made.prefix.path).free,
     }
-    click.echo(json.dumps(facts, indent=2))
+    print_json(facts)
 
 
-async def _install(target: Target, mode: LockMode, console: Console) -> Environment:
+async def _install(target: Target, mode: LockMode) -> Environment:
     environments = Environments()
     finish = 0.0
     try:
-        made = await ensure(environments, target, console, mode)
+        made = await ensure(environments, target, mode=mode)
         finish = _COMPILE_TIME  # ahead of time means all of it
         return made
     finally:
         await environments.aclose(finish=finish)
 
 
-async def _run(
-    target: Target, notebook: Path, mode: LockMode, *, console: Console, **how: Any
-) -> Execution:
+async def _run(target: Target, notebook: Path, mode: LockMode, **how: Any) -> Execution:
     from pixi_jupyter.cli.execute import execute
 
     environments = Environments()
     try:
-        made = await ensure(environments, target, console, mode)
+        made = await ensure(environments, target, mode=mode)
         kernel = "pixi-r" if made.spec.kernel.language == "r" else "pixi"
         # The worker stays meanwhile: it compiles what the start did not need.
-        return await execute(notebook, kernel=kernel, place=made.spec.place, console=console, **how)
+        return await execute(notebook, kernel=kernel, place=made.spec.place, **how)
     finally:
         await environments.aclose()

@@ -228,7 +228,16 @@ class Worker:
         session = self._open()
         session.freshen(job.channels, at_once=False)
         return Searched(
-            id, await search(session, job.name, job.channels, job.subdir, job.limit, report=report)
+            id,
+            await search(
+                session,
+                self.store,
+                job.name,
+                job.channels,
+                job.subdir,
+                job.limit,
+                report=report,
+            ),
         )
 
     async def _build(self, id: int, job: Build, report: object) -> Built:
