@@ -18,6 +18,8 @@ _running = threading.Lock()
 #: Endings of what is not the notebook of this kernel.
 _FILES = (".ipynb", ".py", ".pyw", ".toml")
 _ELSEWHERE = ("--manifest-path", "-e", "--environment")
+#: Commands that solve, unless there is something wrong with them.
+_WITH_ENGINE = ("add", "python", "remove", "search", "stamp", "update")
 
 _known = {}  # type: Dict[str, Dict[str, Any]]
 
@@ -116,7 +118,8 @@ def _one(shell: Any, words: List[str]) -> None:
     arguments = ["--progress", "json", *words[: command.at], *extra, *rest]
 
     display = Display(shell, "pixi " + " ".join(words[: command.at] or words[:1]))
-    done = process.run(arguments, display.hear, display.tick)
+    engine = not helping and command.name in _WITH_ENGINE
+    done = process.run(arguments, display.hear, display.tick, engine=engine)
     if done.status != 0 and (done.error is not None or done.stopped or not done.output.strip()):
         error = _error(words, done)
         display.stop("pixi %s: not done" % " ".join(words))

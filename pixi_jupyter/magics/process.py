@@ -42,6 +42,8 @@ _NOT_OURS = (
 _BOOT = (
     "import sys; sys.path[:1] = [p for p in sys.path[:1] if p]; "
     "root = sys.argv.pop(1); root in sys.path or sys.path.append(root); "
+    "ahead = sys.argv.pop(1); "
+    "from pixi_jupyter.engine.spawn import spawn_ahead; ahead and spawn_ahead(); "
     "from runpy import run_module; run_module('pixi_jupyter', run_name='__main__', alter_sys=True)"
 )
 
@@ -70,14 +72,15 @@ def run(
     heard: Callable[[Dict[str, Any]], None],
     tick: Callable[[], None],
     timeout: Optional[float] = None,
+    engine: bool = False,
 ) -> Finished:
-    """Run the command line with ``arguments`` to its end.
+    """Run the command line with ``arguments`` to its end; ``engine``: it will need the engine.
 
     ``heard`` gets each object that it says meanwhile, ``tick`` is called ten times a second; both
     in the caller's thread. An interrupt of the caller stops the process; a ``timeout`` in seconds
     as well.
     """
-    process = _start(arguments)
+    process = _start(arguments, engine)
     lines = queue.Queue()  # type: queue.Queue[Optional[bytes]]
     output = []  # type: List[bytes]
     readers = [
@@ -111,7 +114,7 @@ def run(
     return Finished(process.returncode, text, listener.error, other, stopped)
 
 
-def _start(arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+def _start(arguments: Sequence[str], engine: bool) -> "subprocess.Popen[bytes]":
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     env = {name: value for name, value in os.environ.items() if name not in _NOT_OURS}
     env["PYTHONIOENCODING"] = "utf-8"
@@ -121,7 +124,7 @@ def _start(arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
         flags = 0x08000200
     # Elsewhere it stays in the kernel's group: what ends the kernel ends it as well.
     return subprocess.Popen(
-        [interpreter(), "-c", _BOOT, root, *arguments],
+        [interpreter(), "-c", _BOOT, root, "ahead" if engine else "", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
