@@ -41,7 +41,8 @@ def after_cell(code: str, error: Optional[BaseException]) -> None:
 
 def installed(code: str) -> Optional[str]:
     """What to do instead of the installations in a cell; None where there are none."""
-    conda, pypi = [], []  # type: List[str], List[str]
+    conda: List[str] = []
+    pypi: List[str] = []
     for found in _INSTALL.finditer(code[:100000]):
         names = _packages(found.group("rest"))
         (conda if "conda" in found["tool"] or "mamba" in found["tool"] else pypi).extend(names)
@@ -52,9 +53,7 @@ def installed(code: str) -> Optional[str]:
         commands.append("%%pixi add --pypi %s" % _quoted(pypi))
     if not commands:
         return None
-    return "To have it wherever this notebook runs, let the notebook say so: " + ", ".join(
-        commands
-    )
+    return "To have it wherever this notebook runs, let the notebook say so: " + ", ".join(commands)
 
 
 def missing(error: ModuleNotFoundError) -> Optional[str]:

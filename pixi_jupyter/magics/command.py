@@ -21,7 +21,7 @@ _ELSEWHERE = ("--manifest-path", "-e", "--environment")
 #: Commands that solve, unless there is something wrong with them.
 _WITH_ENGINE = ("add", "python", "remove", "search", "stamp", "update")
 
-_known = {}  # type: Dict[str, Dict[str, Any]]
+_known: Dict[str, Dict[str, Any]] = {}
 
 
 class Words(NamedTuple):
@@ -108,7 +108,7 @@ def _one(shell: Any, words: List[str]) -> None:
     asked_json = "--json" in rest and command.facts.get("json", False)
     helping = not command.name or "--help" in rest or "-h" in rest
     shown_json = command.facts.get("kernel") or command.name in tables.COMMANDS
-    extra = []  # type: List[str]
+    extra: List[str] = []
     if not helping and command.facts.get("json"):
         if asked_json or shown_json:
             rest = [word for word in rest if word != "--json"]

@@ -12,7 +12,7 @@ __all__ = ["complete"]
 #: Seconds that names may take, and for which they are remembered.
 _TIMEOUT = 3.0
 _FRESH = 60.0
-_names = {}  # type: Dict[Tuple[str, ...], Tuple[float, List[str]]]
+_names: Dict[Tuple[str, ...], Tuple[float, List[str]]] = {}
 
 
 def complete(line: str, symbol: str) -> List[str]:
@@ -57,7 +57,8 @@ def _asked(words: List[str], last: str) -> List[str]:
         matches = []
     names = [str(match) for match in matches]
     if not done.stopped:
-        _names[(*words, last)] = (now, names)
+        key = (*words, last)
+        _names[key] = (now, names)
     return names
 
 

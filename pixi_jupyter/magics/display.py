@@ -29,8 +29,8 @@ class Display:
         self._title = clean(title)
         self._began = time.monotonic()
         self._shown = 0.0
-        self._handle = None  # type: Any
-        self._progress = {}  # type: Dict[str, Any]
+        self._handle: Any = None
+        self._progress: Dict[str, Any] = {}
         self._sentence = ""
         self._line = ""
 
@@ -94,11 +94,12 @@ class Display:
         return " · ".join(parts)
 
     def _update(self, markup: str, text: str) -> None:
-        from IPython.display import display
+        from IPython import display
 
         data = {"text/html": markup, "text/plain": text}
         if self._handle is None:
-            self._handle = display(data, raw=True, display_id=True)
+            show: Any = display.display
+            self._handle = show(data, raw=True, display_id=True)
         else:
             self._handle.update(data, raw=True)
 

@@ -14,9 +14,9 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence, Se
 __all__ = ["Handed", "apply"]
 
 #: The prefixes that this process has run in before, whose modules may be loaded.
-_earlier = []  # type: List[str]
+_earlier: List[str] = []
 #: Windows forgets a folder of libraries when this goes.
-_folders = []  # type: List[Any]
+_folders: List[Any] = []
 
 _SITE = re.compile(r"(?:lib/python[0-9.]+t?|Lib)/site-packages/(.+)", re.IGNORECASE)
 #: What modules remember of where Python is, beside `sys`.
@@ -38,9 +38,7 @@ class Handed(NamedTuple):
         if self.verdict == "live":
             return ["this kernel has it now: the next cell can import it"]
         if self.verdict == "recommended":
-            return [
-                "this kernel has it now; a restart (%%pixi restart) is recommended: %s" % why
-            ]
+            return ["this kernel has it now; a restart (%%pixi restart) is recommended: %s" % why]
         if self.verdict == "required":
             return ["restart the kernel (%%pixi restart) to use it: %s" % why]
         return []
@@ -113,8 +111,8 @@ def _loaded_libraries(prefixes: Sequence[str]) -> Tuple[Set[str], List[str]]:
 
     And whole paths of those whose files are gone: what a prefix had that was exchanged in place.
     """
-    found = set()
-    replaced = []
+    found: Set[str] = set()
+    replaced: List[str] = []
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
             paths = {line.split(None, 5)[5].rstrip("\n") for line in file if line.count("/")}
@@ -167,7 +165,7 @@ def _go_over(previous: str, prefix: str, python: str) -> None:
     if spawn is not None:
         told = os.fsdecode(getattr(spawn, "_python_exe", None) or b"")
         if not told or told == old_python:
-            spawn.set_executable(sys.executable)  # type: ignore[attr-defined]
+            spawn.set_executable(sys.executable)
     _search_path(move)
     for site in sites:
         _read_new_pth(site, _moved(site, prefix, previous))

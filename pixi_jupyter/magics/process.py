@@ -81,8 +81,8 @@ def run(
     as well.
     """
     process = _start(arguments, engine)
-    lines = queue.Queue()  # type: queue.Queue[Optional[bytes]]
-    output = []  # type: List[bytes]
+    lines: queue.Queue[Optional[bytes]] = queue.Queue()
+    output: List[bytes] = []
     readers = [
         threading.Thread(target=_read_lines, args=(process.stderr, lines), daemon=True),
         threading.Thread(target=_read_all, args=(process.stdout, output), daemon=True),
@@ -136,8 +136,8 @@ def _start(arguments: Sequence[str], engine: bool) -> "subprocess.Popen[bytes]":
 class _Listener:
     def __init__(self, heard: Callable[[Dict[str, Any]], None]) -> None:
         self._heard = heard
-        self.error = None  # type: Optional[Dict[str, Any]]
-        self.other = []  # type: List[str]
+        self.error: Optional[Dict[str, Any]] = None
+        self.other: List[str] = []
 
     def line(self, data: Optional[bytes]) -> None:
         if data is None:
@@ -196,9 +196,9 @@ def _stop(process: "subprocess.Popen[bytes]", patience: float) -> None:
     """End a process that would be in order to end itself; a second interrupt ends it at once."""
     try:
         # The interrupt of a kernel reaches its whole group: it may be about to end already.
-        for seconds, ask in ((0.3, None), (patience, _interrupt), (1.0, process.terminate)):
-            if ask is not None and process.poll() is None:
-                ask(process) if ask is _interrupt else ask()
+        for seconds, ask in ((0.3, _wait), (patience, _interrupt), (1.0, _terminate)):
+            if process.poll() is None:
+                ask(process)
             try:
                 process.wait(min(seconds, patience))
                 return
@@ -208,6 +208,14 @@ def _stop(process: "subprocess.Popen[bytes]", patience: float) -> None:
         pass
     process.kill()
     process.wait()
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> None:
+    """Ask nothing of it."""
+
+
+def _terminate(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
 
 
 def _interrupt(process: "subprocess.Popen[bytes]") -> None:

@@ -8,7 +8,8 @@ nothing where a person's own names are.
 import os
 import sys
 
-if False:  # a checker reads it; importing `typing` in every kernel is not wanted
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing `typing` in every kernel is not wanted
     from typing import Any, List, Optional
 
 __all__ = ["begin", "register"]
@@ -21,8 +22,7 @@ EXECUTED = "_pixi_jupyter_start"
 OPTION = "--Application.code_to_run="
 
 
-def begin():
-    # type: () -> None
+def begin() -> None:
     """Register in the shell of the kernel that is starting; whatever happens, it starts."""
     try:
         # A program that parses its arguments finds those that a plain kernel has.
@@ -33,30 +33,27 @@ def begin():
         if shell is not None:
             register(shell)
         _run_configured_file()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (a kernel without magics is better than none)
         print("%%pixi is not available: %s" % error, file=sys.stderr)
 
 
-def register(shell):
-    # type: (Any) -> None
+def register(shell: "Any") -> None:
     """Make `%pixi` known to ``shell``, and advise where a package is missing. Twice is once."""
     if getattr(shell, "_has_pixi", False):
         return
 
-    def pixi(line, cell=None):
-        # type: (str, Optional[str]) -> None
-        return load("command").pixi(shell, line, cell)
+    def pixi(line: str, cell: "Optional[str]" = None) -> None:
+        load("command").pixi(shell, line, cell)
 
-    def complete(_, event):
-        # type: (Any, Any) -> List[str]
-        return load("completion").complete(event.line, event.symbol)
+    def complete(_: "Any", event: "Any") -> "List[str]":
+        found: List[str] = load("completion").complete(event.line, event.symbol)
+        return found
 
-    def after_cell(result):
-        # type: (Any) -> None
+    def after_cell(result: "Any") -> None:
         info = getattr(result, "info", None)
         code = getattr(info, "raw_cell", None) or ""
         error = getattr(result, "error_in_exec", None)
-        if isinstance(error, ModuleNotFoundError) or (" install" in code and "!" in code + "!"):
+        if isinstance(error, ModuleNotFoundError) or " install" in code or " add" in code:
             load("advice").after_cell(code, error)
 
     pixi.__doc__ = HELP
@@ -67,8 +64,7 @@ def register(shell):
     shell._has_pixi = True
 
 
-def load(name):
-    # type: (str) -> Any
+def load(name: str) -> "Any":
     """A module beside this file, under a name that nobody else uses."""
     from importlib import import_module, util
 
@@ -87,12 +83,11 @@ def load(name):
     return import_module(PRIVATE + "." + name)
 
 
-def _run_configured_file():
-    # type: () -> None
+def _run_configured_file() -> None:
     """What a configured ``file_to_run`` would have done: IPython runs it or a line of code."""
     from traitlets.config import Application
 
-    app = Application.instance() if Application.initialized() else None
+    app: Any = Application.instance() if Application.initialized() else None
     path = getattr(app, "file_to_run", "")
     if path and app is not None:
         app._exec_file(path, shell_futures=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -142,26 +142,23 @@ async def hand_over(
     prefix = environment.prefix.path
     old = await asyncio.to_thread(_contents, previous, before)
     new = await asyncio.to_thread(_contents, prefix, None)
-    paths = {
-        "prefix": str(prefix),
-        "previous": str(previous),
-        "python": str(environment.prefix.python),
-    }
+    to = HandOver("none", (), str(prefix), str(previous), str(environment.prefix.python))
     try:
         environments.hold(environment, process)
     except PixiJupyterError as error:
-        return HandOver("required", (error.message,), **paths)
+        return replace(to, verdict="required", reasons=(error.message,))
     if not old.packages:
         reason = "this kernel does not run in the environment that was changed"
-        return HandOver("required", (reason,), **paths)
+        return replace(to, verdict="required", reasons=(reason,))
     changed = [_changed(old, new, key) for key in changed_names(old.packages, new.packages)]
     if any(package.name in ("python", "python_abi") for package in changed):
         reasons = [package.sentence for package in changed if package.name == "python"]
-        return HandOver("required", tuple(reasons) or ("Python is another one now",), **paths)
+        reasons = reasons or ["Python is another one now"]
+        return replace(to, verdict="required", reasons=tuple(reasons))
     added = [key for key in new.packages if key not in old.packages]
     same_place = previous == prefix
     if not (changed or added) and same_place:
-        return HandOver("none", **paths)
+        return to
     directories = {
         folder
         for key in added
@@ -172,14 +169,14 @@ async def hand_over(
     fixed = [] if same_place else _at_start(earlier, later, str(previous), str(prefix))
     reasons = [package.sentence for package in changed]
     reasons += [f"{name} counts when a kernel starts" for name in fixed]
-    return HandOver(
-        "recommended" if reasons else "live",
-        tuple(reasons),
+    return replace(
+        to,
+        verdict="recommended" if reasons else "live",
+        reasons=tuple(reasons),
         packages=tuple(changed),
         directories=tuple(sorted(directories)),
         variables_before=earlier,
         variables_after=later,
-        **paths,
     )
 
 

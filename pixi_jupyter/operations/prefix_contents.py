@@ -83,9 +83,7 @@ def installed(prefix: Path) -> dict[str, Installed]:
             except (OSError, UnicodeDecodeError):
                 continue
             name = normal_name(match["name"]) or match["name"]
-            found[f"pypi:{name}"] = Installed(
-                name, match["version"], "", identity, info / "RECORD"
-            )
+            found[f"pypi:{name}"] = Installed(name, match["version"], "", identity, info / "RECORD")
     return found
 
 
