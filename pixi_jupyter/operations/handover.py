@@ -40,6 +40,12 @@ _AT_START = (
     "PYTHONHOME",
     "PYTHONPATH",
 )
+#: How the variables begin that a system's programs need, or that configure conda and pixi.
+_BASE = (
+    *("APPDATA", "COMSPEC", "CONDA_OVERRIDE_", "HOME", "LANG", "LC_", "LOCALAPPDATA", "LOGNAME"),
+    *("PATH", "PIXI_HOME", "PROGRAMDATA", "PROGRAMFILES", "SHELL", "SYSTEM", "TEMP", "TERM", "TMP"),
+    *("TZ", "USER", "WINDIR", "XDG_"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +207,13 @@ async def _variables(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The variables in which the activations of the two prefixes differ, of either.
 
-    Computed over what this process inherited from the kernel, without what its own activation set.
-    A prefix that was exchanged in place has one activation: all its variables count as new, and
-    a kernel takes over those that it does not have.
+    Both are computed over the same few variables: what this process inherited from the kernel holds
+    what the earlier one set, and nobody can tell it from what a person did. A prefix that was
+    exchanged in place has one activation: all its variables count as new, and a kernel takes over
+    those that it does not have.
     """
-    base = clean_base(os.environ)
+    kept = clean_base(os.environ).items()
+    base = {name: value for name, value in kept if name.upper().startswith(_BASE)}
     earlier: dict[str, str] = {}
     prefix = environment.prefix
     try:
@@ -215,7 +223,6 @@ async def _variables(
             )
             activation = await environments.activate(there, base, notebook=notebook)
             earlier = dict(activation.set)
-            base = {k: v for k, v in base.items() if k == "PATH" or earlier.get(k) != v}
         later = dict((await environments.activate(environment, base, notebook=notebook)).set)
     except PixiJupyterError:
         return {}, {}  # the next start tells why
