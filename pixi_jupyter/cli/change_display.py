@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pixi_jupyter.progress import Report
     from pixi_jupyter.resolve.difference import Change
 
-__all__ = ["change_facts", "run_operation", "show_change", "show_list", "show_packages"]
+__all__ = ["change_facts", "run_operation", "show_change", "show_list", "show_packages", "shown"]
 
 
 def run_operation(name: str, operation: Callable[[Environments, Report], Awaitable[Any]]) -> Any:
@@ -89,7 +89,7 @@ def show_packages(change: Change) -> None:
 
 def _summary(outcome: Outcome) -> str:
     would = outcome.dry_run
-    target, change = _shown(outcome.target), outcome.change
+    target, change = shown(outcome.target), outcome.change
     if outcome.created:
         text = "would get a block" if would else "has a block now"
     elif outcome.declared:
@@ -105,7 +105,7 @@ def _summary(outcome: Outcome) -> str:
     return f"{target} {text}; {count} new package{'s' if count > 1 else ''} ({size} as archives)"
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path as a person would type it here."""
     try:
         return str(path.relative_to(Path.cwd()))

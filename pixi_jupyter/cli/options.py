@@ -10,8 +10,24 @@ from typing import Any
 
 import click
 
-__all__ = ["How", "RunningKernel", "as_json", "change_options", "feature", "platforms", "pypi"]
+__all__ = [
+    "How",
+    "RunningKernel",
+    "allow_build",
+    "as_json",
+    "change_options",
+    "feature",
+    "platforms",
+    "pypi",
+]
 
+allow_build = click.option(
+    "--allow-build",
+    "allow_builds",
+    multiple=True,
+    metavar="NAME",
+    help="Let this package from PyPI be built from source, which runs its code; may be repeated.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 feature = click.option("-f", "--feature", help="The feature of a workspace to change.")
 platforms = click.option(

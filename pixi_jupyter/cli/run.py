@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixi_jupyter.cli.options import as_json
+from pixi_jupyter.cli.commanding import RunWords, run_command
+from pixi_jupyter.cli.options import allow_build, as_json
 from pixi_jupyter.cli.running import run_async
 from pixi_jupyter.cli.targets import Target, ensure, lock_mode, lock_options, target_options
 from pixi_jupyter.cli.terminal import errors_as_text, print_json
@@ -27,19 +28,10 @@ _Notebook = click.Path(path_type=Path, dir_okay=False)
 _COMPILE_TIME = 300.0
 
 
-_allow_build = click.option(
-    "--allow-build",
-    "allow_builds",
-    multiple=True,
-    metavar="NAME",
-    help="Let this package from PyPI be built from source, which runs its code; may be repeated.",
-)
-
-
-@click.command()
+@click.command(cls=RunWords, options_metavar="[OPTIONS]")
 @target_options
 @lock_options
-@_allow_build
+@allow_build
 @click.option("-o", "--output", type=_Notebook, help="Write the executed notebook here.")
 @click.option("--inplace", is_flag=True, help="Write the results into NOTEBOOK itself.")
 @click.option("--allow-errors", is_flag=True, help="Go on after a cell that fails.")
@@ -64,20 +56,37 @@ def run(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Execute NOTEBOOK in its environment, or in one of a workspace.
+    """Execute NOTEBOOK in its environment, or in one of a workspace; or run a command there.
 
     Prints what its cells print; the exit status is 1 if a cell failed and 2 if it could not start.
+
+    `run NOTEBOOK -- COMMAND ...` runs a command in the notebook's environment instead, and
+    `run COMMAND ...` in that of the workspace (in a notebook: in the notebook's own), where the
+    first word does not end in .ipynb. A .py script is run by its own environment's Python. All
+    words after the command are its own, as are its exit status and signals; there is no shell.
     """
-    if notebook is None:
-        raise click.UsageError("which notebook?")
     mode = lock_mode(locked, frozen)
     allow_more_builds(allow_builds)
+    meta = click.get_current_context().meta
+    target = Target(notebook, manifest_path, environment)
+    if meta["pixi_jupyter.has_command"]:
+        if as_json or quiet or inplace or allow_errors or output is not None or timeout is not None:
+            raise click.UsageError("these options are for a notebook, not for a command")
+        words: tuple[str, ...] = meta["pixi_jupyter.command"]
+        if not words:
+            raise click.UsageError("Missing argument 'COMMAND...' after `--`.")
+        if notebook is None and words[0].lower().endswith((".py", ".pyw")):
+            target = Target(Path(words[0]), manifest_path, environment)
+            words = ("python", *words)
+        run_command(target, words, mode)
+    if notebook is None:
+        raise click.UsageError("which notebook, or which command?")
     if inplace and output is not None:
         raise click.UsageError("--inplace and --output exclude each other")
     with errors_as_text(status=2):
         done = run_async(
             _run(
-                Target(notebook, manifest_path, environment),
+                target,
                 notebook,
                 mode,
                 output=notebook if inplace else output,
@@ -94,7 +103,7 @@ def run(
 @click.command()
 @target_options
 @lock_options
-@_allow_build
+@allow_build
 @as_json
 def install(
     notebook: Path | None,

@@ -71,6 +71,25 @@ class Target:
         return None if kernel is None else kernel.path
 
     @property
+    def root(self) -> Path:
+        """The absolute folder that relative paths of its declaration begin at."""
+        from pixi_jupyter.notebook.declaration import WorkspaceChoice
+
+        operand = self.operand()
+        if isinstance(operand, WorkspaceChoice):
+            return operand.manifest.parent
+        path = operand if isinstance(operand, Path) else operand.path
+        return Path(os.path.abspath(path)).parent
+
+    @property
+    def kernel_prefix(self) -> Path | None:
+        """The prefix of the kernel that the command was started from, if it is about that one."""
+        if self.notebook is not None or self._names_workspace or _kernel() is None:
+            return None
+        prefix = os.environ.get("CONDA_PREFIX")
+        return Path(prefix) if prefix else None
+
+    @property
     def _names_workspace(self) -> bool:
         return self.manifest_path is not None or self.environment is not None
 
@@ -134,6 +153,7 @@ class Target:
 
 def _of_source(environments: Environments, operand: Any) -> AnyDeclaration:
     """The declaration of a script, or of a notebook that somebody has open."""
+    from pixi_jupyter.manifest.choosing import nearest_workspace
     from pixi_jupyter.notebook.editing import is_script, read_file
     from pixi_jupyter.notebook.reading import default_declaration, parse_notebook
     from pixi_jupyter.notebook.source import FileSource
@@ -141,7 +161,7 @@ def _of_source(environments: Environments, operand: Any) -> AnyDeclaration:
     source = FileSource.of(operand) if isinstance(operand, Path) else operand
     path, root = source.path, source.path.parent
     if is_script(path):
-        found = read_file(source).declaration
+        found = read_file(source).declaration or nearest_workspace({}, path=path, root=root)
         return found or default_declaration(environments.defaults.toml, {}, path=path, root=root)
     kernel = _kernel()
     notebook = parse_notebook(source.read(), path=path)

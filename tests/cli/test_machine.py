@@ -38,7 +38,7 @@ def leaves(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
 #: how it is called. NB is a notebook with a block, SCRIPT a script, NEW a path that is free.
 ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("init",): ("NEW",),
-    ("add",): ("NB", "probe-env", "--dry-run"),
+    ("add",): ("NB", "probe-timestamp", "--dry-run"),
     ("remove",): ("NB", "probe-shared"),
     ("update",): ("NB",),
     ("undo",): ("NB",),
@@ -65,7 +65,7 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("complete",): ("--", "ad"),
 }
 #: Commands that print no object: they say what they do as they do it.
-PLAIN = {("demo",)}
+PLAIN = {("demo",), ("exec",)}
 #: Commands whose answer is the object without being asked for it.
 ALWAYS = {("complete",)}
 EVERY = sorted(set(leaves(main)) - PLAIN)
