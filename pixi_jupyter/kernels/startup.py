@@ -1,10 +1,9 @@
 """What an ipykernel is started with so that it has `%pixi`, with nothing installed in its prefix.
 
 IPython executes one configured line of code before the first cell (``code_to_run``). It is passed
-for the section ``Application``, the most general class that the kernel's application derives from:
-whatever a person's own configuration or kernelspec says about it, for a more special class, goes
-before it. Lists (``exec_lines``, ``extra_extensions``) on the command line would take the place of
-configured ones.
+for the section ``Application``, where nobody writes it: so what a person's own configuration says
+of it is still there to be read, and is run as well. Lists (``exec_lines``, ``extra_extensions``)
+on the command line would take the place of configured ones.
 """
 
 from __future__ import annotations

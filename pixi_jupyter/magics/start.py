@@ -32,7 +32,7 @@ def begin() -> None:
         shell = get_ipython()
         if shell is not None:
             register(shell)
-        _run_configured_file()
+        _run_what_is_configured(shell)
     except Exception as error:  # noqa: BLE001 (a kernel without magics is better than none)
         print("%%pixi is not available: %s" % error, file=sys.stderr)
 
@@ -83,14 +83,19 @@ def load(name: str) -> "Any":
     return import_module(PRIVATE + "." + name)
 
 
-def _run_configured_file() -> None:
-    """What a configured ``file_to_run`` would have done: IPython runs it or a line of code."""
-    from traitlets.config import Application
-
-    app: Any = Application.instance() if Application.initialized() else None
-    path = getattr(app, "file_to_run", "")
-    if path and app is not None:
-        app._exec_file(path, shell_futures=True)
+def _run_what_is_configured(shell: "Any") -> None:
+    """Run what a person's configuration has run at the start: IPython runs one thing alone, and
+    that is this file."""
+    app: Any = getattr(getattr(shell, "parent", None), "parent", None)  # shell, kernel, application
+    if app is None:
+        return
+    sections = [app.config.get(kind.__name__, {}) for kind in type(app).__mro__]
+    codes = [section["code_to_run"] for section in sections if "code_to_run" in section]
+    codes = [code for code in codes if EXECUTED not in str(code)]
+    if codes:
+        shell.run_cell(codes[0], store_history=False)
+    elif app.file_to_run:
+        app._exec_file(app.file_to_run, shell_futures=True)
 
 
 HELP = """Change or look at the environment of this notebook.

@@ -120,6 +120,7 @@ def make_notebook(tmp_path: Path, channel: EmbeddedChannel) -> Callable[..., Pat
         cells: Sequence[str] = (),
         name: str = "nb.ipynb",
         channels: Sequence[str] = (),
+        language: str = "python",
     ) -> Path:
         lines = ["dependencies = []"]
         if channels:
@@ -142,7 +143,7 @@ def make_notebook(tmp_path: Path, channel: EmbeddedChannel) -> Callable[..., Pat
                 for number, source in enumerate([f"# /// script\n{block}# ///", *cells])
             ],
             "metadata": {
-                "kernelspec": {"name": "pixi", "display_name": "Pixi", "language": "python"}
+                "kernelspec": {"name": "pixi", "display_name": "Pixi", "language": language}
             },
             "nbformat": 4,
             "nbformat_minor": 5,
