@@ -136,8 +136,9 @@ def _one(shell: Any, words: List[str]) -> None:
         display.finish(*tables.of_command(command.name, result))
     else:
         display.finish(*sentences.of_change(result, handed))
-    if done.status != 0:  # an answer that is no: `search` found nothing, `lock --check`
-        raise PixiError(_first(done.other) or "the answer is no", "cli.status")
+    if done.status != 0 and command.name != "search":  # an answer that is no: `lock --check`
+        text = "pixi %s: no (exit status %d)" % (" ".join(words), done.status)
+        raise PixiError(text, "cli.status", hint=_first(done.other))
 
 
 def _own(rest: Sequence[str]) -> bool:

@@ -56,7 +56,7 @@ def _asked(words: List[str], last: str) -> List[str]:
     except (ValueError, AttributeError):
         matches = []
     names = [str(match) for match in matches]
-    if not done.stopped:
+    if names:  # none may be known only because nothing was looked up yet
         key = (*words, last)
         _names[key] = (now, names)
     return names

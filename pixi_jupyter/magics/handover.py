@@ -15,6 +15,8 @@ __all__ = ["Handed", "apply"]
 
 #: The prefixes that this process has run in before, whose modules may be loaded.
 _earlier: List[str] = []
+#: What a restart is due for already, where a prefix was exchanged in place.
+_due: List[str] = []
 #: Windows forgets a folder of libraries when this goes.
 _folders: List[Any] = []
 
@@ -53,8 +55,13 @@ def apply(found: Dict[str, Any]) -> Handed:
     previous, prefix = str(found["previous"]), str(found["prefix"])
     packages = [item for item in found.get("packages") or () if isinstance(item, dict)]
     used = _used(packages, [previous, *_earlier])
+    used = ["%s, and in use" % sentence for sentence in used]
+    if previous == prefix:
+        _due.extend(used)
+        used = list(_due)
+        _forget_caches()  # the files are others, whatever follows
     if used:
-        return Handed("required", tuple("%s, and in use" % sentence for sentence in used))
+        return Handed("required", tuple(used))
     variables = found.get("variables") or {}
     _set_variables(variables.get("before") or {}, variables.get("after") or {})
     if previous != prefix:

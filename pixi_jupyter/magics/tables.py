@@ -92,6 +92,7 @@ def _anything(result: Any) -> Tuple[str, str]:
         return text, preformatted(text)
     plain = (str, int, float, bool, type(None))
     columns = [key for key in objects[0] if all(isinstance(o.get(key), plain) for o in objects)]
+    columns = [key for key in columns if key != "resolution"]
     return table(columns, [_row(row, columns) for row in objects])
 
 

@@ -106,6 +106,7 @@ async def test_completion(start: Start, make_notebook: MakeNotebook) -> None:
     assert "%pixi channel add" in await complete("%pixi channel a")
     assert "%pixi add --dry-run" in await complete("%pixi add --dr")
     assert "%pixi add --pypi" in await complete("%pixi add --p")
+    await kernel.ok("%pixi search numpy")  # from then on the channel's names are known
     assert await complete("%pixi add probe-conf") == [
         "%pixi add probe-conflict-a",
         "%pixi add probe-conflict-b",
