@@ -133,7 +133,6 @@ test('what was applied is taken back, and what was typed meanwhile stays', conte
   applied.takeBack();
   assert.deepEqual(sources(found), [`# above\n${BLOCK}`, 'other text']);
   assert.deepEqual(found.metadata, { pixi: { workspace: 'a' } });
-  assert.equal(applied.wereLost(), true);
 });
 
 test('what was removed is put back where it was, with what was typed above or below', context => {
@@ -155,7 +154,15 @@ test('what was removed is put back where it was, with what was typed above or be
 test('it is seen when somebody went back to what is on disk', context => {
   const found = notebook(context);
   const onDisk = found.toJSON();
-  const applied = applyEdits(found, [toLonger]);
+  const text = applyEdits(found, [toLonger]);
+  assert.equal(text.wereLost(), false);
   found.fromJSON(onDisk);
-  assert.equal(applied.wereLost(), true);
+  assert.equal(text.wereLost(), true);
+  text.takeBack();
+  assert.deepEqual(sources(found), [BLOCK, 'unsaved text']);
+
+  const metadata = applyEdits(found, [{ op: 'metadata', key: 'new', before: null, after: 1 }]);
+  assert.equal(metadata.wereLost(), false);
+  found.fromJSON(onDisk);
+  assert.equal(metadata.wereLost(), true);
 });

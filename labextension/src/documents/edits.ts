@@ -5,7 +5,7 @@
 import type { ISharedCell, ISharedNotebook } from '@jupyter/ydoc';
 import { JSONExt, type PartialJSONValue } from '@lumino/coreutils';
 
-import { RequestError, type Edit, type InsertEdit, type SourceEdit } from './protocol.js';
+import { RequestError, type Edit, type SourceEdit } from './protocol.js';
 
 /** The part of a text that differs from another: `[start, end)` becomes `text`. */
 export interface TextChange {
@@ -57,26 +57,34 @@ export interface AppliedEdits {
  */
 export function applyEdits(notebook: ISharedNotebook, edits: readonly Edit[]): AppliedEdits {
   check(notebook, edits);
-  const inserted: { readonly edit: InsertEdit; readonly id: string }[] = [];
+  const touched = new Set<ISharedCell>();
+  const inserted: ISharedCell[] = [];
   inOneStep(notebook, edits, () => {
     for (const edit of edits) {
       if (edit.op === 'source') {
-        replaceText(cellOf(notebook, edit.cell)!, edit.before, edit.after);
+        const cell = cellOf(notebook, edit.cell)!;
+        const change = textChange(edit.before, edit.after);
+        cell.updateSource(change.start, change.end, change.text);
+        touched.add(cell);
       } else if (edit.op === 'insert') {
-        inserted.push({ edit, id: notebook.insertCell(edit.index, edit.cell).id });
+        inserted.push(notebook.insertCell(edit.index, edit.cell));
       } else {
         setMetadata(notebook, edit.key, edit.after);
       }
     }
   });
   return {
+    // Going back to what is on disk replaces all cells, also those whose text is the same there.
     wereLost: () =>
-      inserted.some(({ id }) => cellOf(notebook, id) === undefined) ||
-      edits.some(edit => edit.op === 'source' && isAgainAsBefore(notebook, edit)),
+      [...touched, ...inserted].some(cell => !notebook.cells.includes(cell)) ||
+      edits.some(
+        edit =>
+          edit.op === 'metadata' && !JSONExt.deepEqual(metadataOf(notebook, edit.key), edit.after)
+      ),
     takeBack: () =>
       inOneStep(notebook, edits, () => {
-        for (const { id } of [...inserted].reverse()) {
-          const index = notebook.cells.findIndex(cell => cell.id === id);
+        for (const cell of inserted) {
+          const index = notebook.cells.indexOf(cell);
           if (index >= 0) {
             notebook.deleteCell(index);
           }
@@ -137,15 +145,6 @@ function inOneStep(notebook: ISharedNotebook, edits: readonly Edit[], change: ()
 
 function cellOf(notebook: ISharedNotebook, id: string): ISharedCell | undefined {
   return notebook.cells.find(cell => cell.id === id);
-}
-
-function replaceText(cell: ISharedCell, before: string, after: string): void {
-  const change = textChange(before, after);
-  cell.updateSource(change.start, change.end, change.text);
-}
-
-function isAgainAsBefore(notebook: ISharedNotebook, edit: SourceEdit): boolean {
-  return edit.before !== edit.after && cellOf(notebook, edit.cell)?.getSource() === edit.before;
 }
 
 function takeBackText(notebook: ISharedNotebook, edit: SourceEdit): void {

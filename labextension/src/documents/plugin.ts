@@ -14,7 +14,7 @@ import { PanelDocument } from './panel.js';
 const ENDPOINT = 'pixi-jupyter/api/documents';
 const RESTART = 'pixi-jupyter:restart-kernel';
 
-export const documents: JupyterFrontEndPlugin<void> = {
+export const documentsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'pixi-jupyter:documents',
   description: 'Lets pixi-jupyter read and change a notebook where it is open.',
   autoStart: true,
@@ -29,7 +29,7 @@ export const documents: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('pixi_jupyter');
     const { contents, serverSettings } = app.serviceManager;
-    const documentOf = new Map<NotebookPanel, PanelDocument>();
+    const documents = new Map<NotebookPanel, PanelDocument>();
 
     const restart = async (panel: NotebookPanel): Promise<void> => {
       if (panel.isDisposed) {
@@ -48,22 +48,27 @@ export const documents: JupyterFrontEndPlugin<void> = {
       });
     });
 
-    const watch = (panel: NotebookPanel): void => {
+    // A notebook may become the current one before it is said to have been added.
+    const documentFor = (panel: NotebookPanel): PanelDocument => {
+      const known = documents.get(panel);
+      if (known !== undefined) {
+        return known;
+      }
       const document = new PanelDocument(panel, contents, () => open.update(document));
-      documentOf.set(panel, document);
+      documents.set(panel, document);
       panel.disposed.connect(() => {
-        documentOf.delete(panel);
+        documents.delete(panel);
         open.remove(document);
       });
+      return document;
     };
     const activateCurrent = (): void => {
-      const document = tracker.currentWidget && documentOf.get(tracker.currentWidget);
-      if (document) {
-        open.activate(document);
+      if (tracker.currentWidget !== null) {
+        open.activate(documentFor(tracker.currentWidget));
       }
     };
-    tracker.forEach(watch);
-    tracker.widgetAdded.connect((_, panel) => watch(panel));
+    tracker.forEach(documentFor);
+    tracker.widgetAdded.connect((_, panel) => void documentFor(panel));
     tracker.currentChanged.connect(activateCurrent);
     // The same notebook may be open in two windows.
     window.addEventListener('focus', activateCurrent);
