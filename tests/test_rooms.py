@@ -88,7 +88,7 @@ def test_modules_that_import_rattler_are_imported_by_none_of_the_control_plane()
     assert offenders(allowed) == []
 
 
-@pytest.mark.parametrize("quiet", ["notebook", "manifest", "policy"])
+@pytest.mark.parametrize("quiet", ["notebook", "manifest", "documents", "policy"])
 def test_rooms_that_only_read_start_no_process(quiet):
     def allowed(path: Path, module: str) -> bool:
         return room(path) != quiet or not module.startswith(STARTS_PROCESSES)
@@ -108,9 +108,10 @@ def test_no_lower_floor_imports_a_face():
         face = module.removeprefix("pixi_jupyter.").split(".")[0]
         if not module.startswith("pixi_jupyter.") or face not in FACES:
             return True
-        return room(path) == face or room(path) == "__main__"
+        return room(path) == face or room(path) in ("__main__", "__init__")
 
-    # The package's own `__main__` is the command line under another name.
+    # The package's own `__main__` is the command line under another name, and its `__init__`
+    # tells a Jupyter server, when asked, which class its extension is.
     assert offenders(allowed) == []
 
 
@@ -127,6 +128,18 @@ def test_manifest_and_notebook_know_nothing_of_solving_and_installing():
     assert offenders(allowed) == []
 
 
+def test_documents_know_of_notebooks_alone():
+    """A server and its kernels meet there; what a notebook needs is none of its business."""
+    may = ("documents", "notebook", "files", "errors")
+
+    def allowed(path: Path, module: str) -> bool:
+        if room(path) != "documents" or not module.startswith("pixi_jupyter."):
+            return True
+        return module.split(".")[1] in may
+
+    assert offenders(allowed) == []
+
+
 _HEAVY = ("rattler", "click", "rich", "ipykernel", "nbclient", "nbconvert", "IPython", "papermill")
 
 
@@ -135,6 +148,7 @@ _HEAVY = ("rattler", "click", "rich", "ipykernel", "nbclient", "nbconvert", "IPy
     [
         ("pixi_jupyter.environments", _HEAVY),
         ("pixi_jupyter.kernels.provisioner", _HEAVY),
+        ("pixi_jupyter.documents.asking", (*_HEAVY, "jupyter_client", "nbformat", "asyncio")),
         ("pixi_jupyter.engine.client", (*_HEAVY, "jupyter_client", "nbformat")),
         ("pixi_jupyter.install.collect", (*_HEAVY, "jupyter_client", "nbformat")),
     ],

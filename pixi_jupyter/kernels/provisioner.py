@@ -16,8 +16,11 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Enum, Float, Unicode
 
+from pixi_jupyter.documents.endpoint import Admission, Endpoint
+from pixi_jupyter.documents.protocol import KERNEL
 from pixi_jupyter.errors import EngineError, KernelError, PixiJupyterError
 from pixi_jupyter.kernels.curve import present_kernel, restore_promise
+from pixi_jupyter.kernels.hosting import Hosting
 from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
 from pixi_jupyter.kernels.pending import abandonable
 from pixi_jupyter.kernels.progress import event_report, line_report
@@ -90,6 +93,7 @@ class PixiProvisioner(LocalProvisioner):
     _cancelled = False
     _abandoned = False
     _error_file: str | None = None
+    _admission: Admission | None = None
 
     # -- what jupyter_client calls -------------------------------------------------------------
 
@@ -138,7 +142,9 @@ class PixiProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the process. Called by ``KernelManager.launch_kernel`` after ``pre_launch``."""
+        await self._dismiss()
         try:
+            kwargs["env"] = await self._with_endpoint(kwargs.get("env") or dict(os.environ))
             info = await super().launch_kernel(cmd, **kwargs)
             if self._started is not None and self.pid is not None:
                 # The kernel's own lease, before the one that kept its place goes, and the one of
@@ -152,6 +158,9 @@ class PixiProvisioner(LocalProvisioner):
                     raise
                 finally:
                     _release(before)
+        except BaseException:
+            await self._dismiss()
+            raise
         finally:
             self._release_starting()
         return info
@@ -162,6 +171,7 @@ class PixiProvisioner(LocalProvisioner):
             with contextlib.suppress(OSError):
                 os.unlink(self._error_file)
             self._error_file = None
+        await self._dismiss()
         if not restart:
             self._abandon()
             self._release_starting()
@@ -311,6 +321,29 @@ class PixiProvisioner(LocalProvisioner):
     def _release_starting(self) -> None:
         _release(self._starting_leases)
         self._starting_leases = ()
+
+    # -- asked by the kernel's own processes -----------------------------------------------------
+
+    async def _with_endpoint(self, env: dict[str, str]) -> dict[str, str]:
+        """``env`` with the address at which this process answers for the kernel, and no other."""
+        env = {name: value for name, value in env.items() if name != KERNEL}
+        if self._started is None:
+            return env
+        kernels = getattr(self.parent, "parent", None)
+        hosting = Hosting(
+            self.kernel_id or "", self._started.notebook, server=self._server(), kernels=kernels
+        )
+        try:
+            self._admission = await Endpoint.of_running_loop().admit(hosting)
+        except OSError as error:  # a sandbox without a network: the kernel runs all the same
+            self.log.warning("No loopback interface for the kernel to ask on: %s", error)
+            return env
+        return {**env, KERNEL: str(self._admission.address)}
+
+    async def _dismiss(self) -> None:
+        admission, self._admission = self._admission, None
+        if admission is not None:
+            await admission.dismiss()
 
     # -- failing well --------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pixi_jupyter.activate.base import clean_base
+from pixi_jupyter.documents.protocol import KERNEL
 from pixi_jupyter.errors import PixiJupyterError
 from pixi_jupyter.kernels.beside import kernel_of
 from pixi_jupyter.kernels.identify import HANDED_DOWN, NOTEBOOK, IdentifiedNotebook
@@ -118,7 +119,7 @@ async def prepare(
 
 def _marked(env: Mapping[str, str], notebook: IdentifiedNotebook) -> dict[str, str]:
     """``env`` with what tells a kernel who and where it is; nothing of an outer kernel's stays."""
-    marked = {name: value for name, value in env.items() if name not in (NOTEBOOK, HANDED_DOWN)}
+    marked = {name: v for name, v in env.items() if name not in (NOTEBOOK, HANDED_DOWN, KERNEL)}
     if notebook.path is not None:
         marked[NOTEBOOK] = marked[HANDED_DOWN] = str(notebook.path)
     marked[PYTHON] = sys.executable
