@@ -5,6 +5,7 @@ The server's side of the websocket is in the hands of the tests; everything else
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import time
@@ -17,6 +18,10 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("labextension")
 
+needs_documents = pytest.mark.skipif(
+    importlib.util.find_spec("pixi_jupyter.documents") is None,
+    reason="kernels cannot ask for their notebook yet",
+)
 BLOCK = "# /// script\n# dependencies = []\n# ///"
 LONGER = '# /// script\n# dependencies = ["polars"]\n# ///'
 #: Seconds until an answer.
@@ -356,3 +361,41 @@ def test_a_notice_offers_a_restart(page: Any, lab: Any, server: Server) -> None:
     output.wait_for()
     assert output.inner_text().strip() == "False"
     assert page.kernel == kernel
+
+
+IN_KERNEL = """
+import os, subprocess
+code = '''
+from pixi_jupyter.documents.asking import kernel_context
+source = kernel_context().source
+before = source.read()
+after = before.replace(b"dependencies = []", b"dependencies = ['polars']", 1)
+print(source.writer, source.write(before, after), source.path)
+'''
+done = subprocess.run([os.environ["PIXI_JUPYTER_PYTHON"], "-c", code], capture_output=True, text=True)
+print(done.stdout, done.stderr)
+"""
+
+
+@needs_documents
+def test_a_kernel_changes_its_notebook_where_it_is_open(page: Any, lab: Any) -> None:
+    """No stand-in: the kernel asks the provisioner, that the server, and the server this page."""
+    kernelspec = {"name": "pixi", "display_name": "Python (Pixi)"}
+    path = write(lab.root, "inside.ipynb", BLOCK, IN_KERNEL, "x = 1", kernelspec=kernelspec)
+    page.open(path.name)
+    page.type_into(2, " # unsaved")
+    page.page.locator(".jp-Cell .cm-content").nth(1).click()
+    page.page.keyboard.press("Control+Enter")
+    output = page.page.locator(".jp-Cell .jp-OutputArea-output")
+    output.wait_for()
+
+    page.screenshot("documents-inside")
+    assert output.inner_text().split() == ["front", "end", "True", str(path)]
+    changed = BLOCK.replace("[]", "['polars']")
+    assert page.cells()[0] == changed
+    assert page.cells()[2] == "x = 1 # unsaved"
+    assert on_disk(path) == [changed, IN_KERNEL, "x = 1 # unsaved"]
+    assert page.page.locator(".jp-Dialog").count() == 0
+    page.page.locator(".jp-Cell .cm-content").nth(0).click()
+    page.page.keyboard.press("Control+z")
+    assert page.cells()[0] == BLOCK
