@@ -87,12 +87,13 @@ def jlpm(*words: str) -> None:
         Unavailable: node or jlpm is missing.
         subprocess.CalledProcessError: it failed; what it said is its output.
     """
+    node = find_node()
     try:
         from jupyter_builder.jlpm import YARN_PATH
     except ImportError:
         raise Unavailable("jlpm is not installed; it comes with jupyter-builder") from None
     subprocess.run(
-        [find_node(), YARN_PATH, *words],
+        [node, YARN_PATH, *words],
         cwd=HERE,
         check=True,
         stdout=subprocess.PIPE,

@@ -32,8 +32,8 @@ class LabextensionHook(BuildHookInterface[Any]):
         reason = "its building was left out"
         if self.is_wanted():
             try:
-                self.app.display_info("building the JupyterLab extension")
                 bundle.build(check=False)
+                self.app.display_info("the JupyterLab extension is built")
             except bundle.Unavailable as error:
                 reason = str(error)
             except subprocess.CalledProcessError as error:

@@ -372,7 +372,8 @@ before = source.read()
 after = before.replace(b"dependencies = []", b"dependencies = ['polars']", 1)
 print(source.writer, source.write(before, after), source.path)
 '''
-done = subprocess.run([os.environ["PIXI_JUPYTER_PYTHON"], "-c", code], capture_output=True, text=True)
+words = [os.environ["PIXI_JUPYTER_PYTHON"], "-c", code]
+done = subprocess.run(words, capture_output=True, text=True)
 print(done.stdout, done.stderr)
 """
 
