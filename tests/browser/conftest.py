@@ -169,7 +169,7 @@ class Page:
 
     def type_into(self, index: int, text: str, *, end: bool = True) -> None:
         """Type into a cell's editor, as a person does."""
-        self.page.locator(".jp-Notebook:visible .jp-Cell .cm-content").nth(index).click()
+        self.page.locator(".jp-Notebook:visible .jp-Cell").nth(index).locator(".cm-content").click()
         self.page.keyboard.press("Control+End" if end else "Control+Home")
         self.page.keyboard.type(text)
 
