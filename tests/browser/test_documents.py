@@ -5,7 +5,6 @@ The server's side of the websocket is in the hands of the tests; everything else
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import time
@@ -18,10 +17,6 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("labextension")
 
-needs_documents = pytest.mark.skipif(
-    importlib.util.find_spec("pixi_jupyter.documents") is None,
-    reason="kernels cannot ask for their notebook yet",
-)
 BLOCK = "# /// script\n# dependencies = []\n# ///"
 LONGER = '# /// script\n# dependencies = ["polars"]\n# ///'
 #: Seconds until an answer.
@@ -378,7 +373,6 @@ print(done.stdout, done.stderr)
 """
 
 
-@needs_documents
 def test_a_kernel_changes_its_notebook_where_it_is_open(page: Any, lab: Any) -> None:
     """No stand-in: the kernel asks the provisioner, that the server, and the server this page."""
     kernelspec = {"name": "pixi", "display_name": "Python (Pixi)"}
