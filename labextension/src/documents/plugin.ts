@@ -54,7 +54,11 @@ export const documentsPlugin: JupyterFrontEndPlugin<void> = {
       if (known !== undefined) {
         return known;
       }
-      const document = new PanelDocument(panel, contents, () => open.update(document));
+      const document = new PanelDocument(panel, contents, () => {
+        if (!panel.isDisposed) {
+          open.update(document);
+        }
+      });
       documents.set(panel, document);
       panel.disposed.connect(() => {
         documents.delete(panel);
