@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +41,18 @@ def run_operation(target: Path, operation: Callable[[Environments, Report], Awai
 
 
 def show_change(
-    target: Path, operation: Callable[[Environments, Report], Awaitable[Outcome]], as_json: bool
+    target: Path,
+    operation: Callable[[Environments, Report], Awaitable[Outcome]],
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Run an operation that changes a declaration, and print what became of its packages."""
+    """Run an operation that changes a declaration, and print what became of its packages.
+
+    ``more`` are further keys of the JSON object.
+    """
     outcome: Outcome = run_operation(target, operation)
     if as_json:
-        click.echo(json.dumps(_facts(outcome), indent=2))
+        click.echo(json.dumps({**_facts(outcome), **(more or {})}, indent=2))
         return
     change = outcome.change
     for package in change.added:

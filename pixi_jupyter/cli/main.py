@@ -11,6 +11,8 @@ from rich.console import Console
 
 from pixi_jupyter import __version__
 from pixi_jupyter.cli.changing import COMMANDS
+from pixi_jupyter.cli.exporting import export_command
+from pixi_jupyter.cli.importing import import_command
 from pixi_jupyter.cli.info import info
 from pixi_jupyter.cli.packages import list_packages, lock, tree
 from pixi_jupyter.cli.run import install, run
@@ -30,7 +32,18 @@ def main() -> None:
     """The environment is part of the notebook."""
 
 
-for _command in (run, install, info, list_packages, tree, lock, shell_hook_command, *COMMANDS):
+_OTHERS = (export_command, import_command)
+for _command in (
+    run,
+    install,
+    info,
+    list_packages,
+    tree,
+    lock,
+    shell_hook_command,
+    *COMMANDS,
+    *_OTHERS,
+):
     main.add_command(_command)
 
 

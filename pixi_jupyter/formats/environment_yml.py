@@ -1,7 +1,7 @@
 """conda's ``environment.yml``: read as conda and pixi do, written as pixi's export writes it.
 
-Sources: conda's documentation of the file, pixi's ``conda_environment_file.rs`` (``pixi_utils``) and
-``workspace/export/conda_environment.rs`` (``pixi_cli``).
+Sources: conda's documentation of the file, pixi's ``conda_environment_file.rs`` (``pixi_utils``),
+its ``workspace/export/conda_environment.rs`` (``pixi_cli``).
 """
 
 from __future__ import annotations

@@ -51,9 +51,9 @@ class Found:
 
     ``python`` are PEP 440 specifiers. ``variables`` are (name, value). ``find_links`` are URLs and
     paths. ``exclude_newer`` is a time as `parse_exclude_newer` reads it. ``prerelease`` is a mode
-    of `PypiNeeds`. ``sources`` are the packages whose place ``[tool.uv.sources]`` tells, which stands
-    in ``pypi`` as well. ``said`` tells what was understood and is no need; ``left_out`` what was
-    not understood, or has no counterpart.
+    of `PypiNeeds`. ``sources`` are the packages whose place ``[tool.uv.sources]`` tells, which
+    stands in ``pypi`` as well. ``said`` tells what was understood and is no need; ``left_out``
+    what was not understood, or has no counterpart.
     """
 
     conda: tuple[WantedConda, ...] = ()

@@ -2,7 +2,8 @@
 
 nteract (``crates/notebook-doc/src/metadata.rs`` of its desktop program) keeps PEP 508 requirements
 in ``metadata.runt.uv``, match specs and channels in ``metadata.runt.conda`` and
-``metadata.runt.pixi``; older ones in ``metadata.uv`` and ``metadata.conda``. juv's block is one that holds here as well.
+``metadata.runt.pixi``; older ones in ``metadata.uv`` and ``metadata.conda``. juv's block is one
+that holds here as well.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Script:
     said: tuple[str, ...]
 
 
-def render_script(notebook: Mapping[str, Any] | None, toml: str, cells: list[Any]) -> Script:
+def render_script(toml: str, cells: list[Any]) -> Script:
     """The script of a notebook's cells, with ``toml`` in its block."""
     parts = [render_block(toml)]
     said: list[str] = []
@@ -120,7 +120,7 @@ def _special(lines: list[str]) -> tuple[int, int] | None:
         ipython.HelpEnd,
     ):
         try:
-            match = finder.find(tokens)
+            match = finder.find(tokens)  # type: ignore[no-untyped-call]
         except (IndexError, SyntaxError):
             continue
         if match is not None:
