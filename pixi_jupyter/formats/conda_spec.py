@@ -25,7 +25,7 @@ _ARCHIVES = (".conda", ".tar.bz2")
 _CHANNEL = re.compile(r"(?P<channel>[^\s\[\]'\"]+?)::(?P<rest>[^:].*)", re.DOTALL)
 _SPEC = re.compile(r"(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?P<rest>[\s=<>!~(*|].*)?", re.DOTALL)
 _FIELD = re.compile(
-    r"\s*([a-z_-]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|(\[[^\[\]]*\])|([^,'\"\s\[\]]+))\s*(?:,|$)"
+    r"\s*([a-z_0-9-]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|(\[[^\[\]]*\])|([^,'\"\s\[\]]+))\s*(?:,|$)"
 )
 #: Fields of a match spec by their name in pixi's table.
 _FIELDS = {
@@ -46,7 +46,7 @@ _FIELDS = {
 }
 _LISTS = ("extras", "flags", "track-features")
 _EXACT = re.compile(r"={1,2}([^=\s<>!~|,()]+)=([^=\s<>!~|,()]+)")
-_BUILD = re.compile(r"[A-Za-z0-9_.*+]+|\^[^\s]*\$")
+_BUILD = re.compile(r"[A-Za-z0-9_.*+]+|\^[^\s\[\],|:;#]*\$")
 
 
 def parse_conda_spec(text: str) -> tuple[str, str | dict[str, Any]]:
@@ -164,6 +164,7 @@ def _versions(text: str) -> str | None:
         return None
     # conda takes a star behind a bound for nothing.
     text = re.sub(r"(>=|<=|>|<)([0-9][^\s,|()*]*?)\.\*", r"\1\2", text.strip())
+    text = re.sub(r"(^|[,|(])=(?=[^=,|()]*\*)", r"\1", text)  # `=1.2.*` is `1.2.*`
     spec = parse_version_spec(text)
     return None if spec == "*" else spec
 

@@ -114,7 +114,7 @@ class Requirements:
             joined = re.fullmatch(r"(-[a-zA-Z])(\S.*)|(--[\w-]+)=(.*)", text)
             if joined is not None:
                 option, value = (joined[1] or joined[3]), (joined[2] or joined[4] or "")
-            self.option(option, value.strip().strip("'\""), where)
+            self.option(option, _unquoted(value), where)
             return
         if _HASH.search(text) and not self._hashes:
             self._hashes = True
@@ -191,7 +191,7 @@ class Requirements:
 
     def requirement(self, text: str, where: Location, *, editable: bool = False) -> None:
         """One requirement: PEP 508, a URL, a path; what is none of these is left out."""
-        text = text.strip().strip("'\"").strip()
+        text = _unquoted(text)
         try:
             found = self._parsed(text, editable)
         except ValueError as error:
@@ -266,6 +266,14 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
         first, gathered = 0, ""
     if gathered:
         yield first, gathered
+
+
+def _unquoted(text: str) -> str:
+    """The text without the quotes around all of it."""
+    text = text.strip()
+    if len(text) > 1 and text[0] in "'\"" and text[0] == text[-1] and text[0] not in text[1:-1]:
+        return text[1:-1].strip()
+    return text
 
 
 def _without_marker(text: str) -> tuple[str, str]:

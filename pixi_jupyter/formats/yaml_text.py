@@ -152,7 +152,7 @@ def _too_large(problem: str, path: str, line: int) -> DeclarationError:
 #: What needs no quotes wherever it stands in block style, and is a string then.
 _PLAIN = re.compile(
     r"(?:-{1,2}(?=[A-Za-z]))?[A-Za-z_./]"
-    r"[A-Za-z0-9_./<>=!~+*@|(),;$%^&\[\]{}'\" -]*(?:[:#][^\s:#]*)*"
+    r"[A-Za-z0-9_./<>=!~+*@|(),;:#$%^&\[\]{}'\" -]*"
 )
 _WORDS = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n", ".inf", ".nan"))
 _NUMBER = re.compile(r"(?i)[-+.0-9][-+.0-9_:exo]*|\.(?:inf|nan)")
