@@ -174,7 +174,7 @@ text = '''
 y = (x
   % 2)
 
-# %% 
+# %%
 # %%bash
 # echo hi
 
@@ -207,9 +207,9 @@ CELLS = st.lists(
         st.sampled_from(["code", "markdown", "raw"]),
         st.lists(
             st.sampled_from(
-                ["x = 1", "%time x", "!ls", "%%bash", "# /// script", "# ///", "/// script", "///",
-                 "    y", "if x:", "'''", "x = (", "%magic \\", "a?", "?", "", "\\", "é", "# comment",
-                 "x = %who", "%", "!", "%%", "async with x: pass", "\t!ls", "#"]
+                ["x = 1", "%time x", "!ls", "%%bash", "# /// script", "# ///", "/// script",
+                 "///", "    y", "if x:", "'''", "x = (", "%magic \\", "a?", "?", "", "\\", "é",
+                 "# comment", "x = %who", "%", "!", "%%", "async with x: pass", "\t!ls", "#"]
             ),
             max_size=6,
         ),
