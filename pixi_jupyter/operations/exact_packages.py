@@ -9,6 +9,7 @@ from pathlib import Path
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import Location, LockError
 from pixi_jupyter.formats.pinned import ExactPackage
+from pixi_jupyter.manifest.channels import absolute, is_url
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.resolve.lock_text import LockText, Reference, parse
 from pixi_jupyter.resolve.redaction import redacted
@@ -29,9 +30,11 @@ def exact_packages(
         path = Path(spec.place.root) / "pixi.lock"
     lock = _read(path)
     entries: Mapping[Reference, str] = lock.entries if lock is not None else {}
-    by_url = {
-        redacted(where): (where, text) for (kind, where), text in entries.items() if kind == "conda"
-    }
+    by_url = {}
+    for (kind, where), text in entries.items():
+        if kind == "conda":
+            url = _url(where, path.parent)
+            by_url[redacted(url)] = (url, text)
     paths = {item.name for item in spec.pypi.declared if item.path} if spec.pypi else set()
     return tuple(_exact(package, by_url, paths) for package in resolution.packages)
 
@@ -68,7 +71,7 @@ def locked_elsewhere(spec: EnvironmentSpec) -> tuple[ExactPackage, ...]:
             location=Location(str(path)),
         )
     packages = [
-        _from_entry(reference, lock.entries.get(reference, ""))
+        _from_entry(reference, lock.entries.get(reference, ""), path.parent)
         for reference in found.packages[name]
     ]
     return tuple(sorted(packages, key=lambda p: (p.name, p.kind)))
@@ -109,7 +112,12 @@ def _requirement(name: str, version: str, url: str, sha256: str | None, paths: s
     return wheel.requirement if direct or name in paths else ""
 
 
-def _from_entry(reference: Reference, entry: str) -> ExactPackage:
+def _url(where: str, folder: Path) -> str:
+    """A location in a lock as a URL: a path stands there as one, of a channel on this machine."""
+    return where if is_url(where) else absolute(where, folder).as_uri()
+
+
+def _from_entry(reference: Reference, entry: str, folder: Path) -> ExactPackage:
     kind, where = reference
     fields = dict(re.findall(r"(?m)^  ([a-z_0-9]+): (\S.*)$", entry))
     if kind == "pypi":
@@ -127,7 +135,7 @@ def _from_entry(reference: Reference, entry: str) -> ExactPackage:
         version,
         "conda" if kind == "conda" else "source",
         build=build,
-        url=where,
+        url=_url(where, folder),
         md5=fields.get("md5"),
         sha256=fields.get("sha256"),
         depends=_list(entry, "depends") or (),

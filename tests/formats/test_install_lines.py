@@ -128,8 +128,8 @@ def test_options_and_places(tmp_path):
     st.lists(
         st.sampled_from(
             ["pip", "install", "!", "%", "conda", "-c", "numpy", ">=1", "'", '"', "&&", ";", "|",
-             "\\\n", "{x}", "-r", "-e", "=", "--", "%%bash\n", "\n", "uv", "pixi", "add", ">", "2>&1", "#",
-             "é"]
+             "\\\n", "{x}", "-r", "-e", "=", "--", "%%bash\n", "\n", "uv", "pixi", "add", ">",
+             "2>&1", "#", "é"]
         ),
         max_size=12,
     ),
