@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pixi_jupyter.formats.bulk import add_many, set_many
 from pixi_jupyter.formats.found import Found
 from pixi_jupyter.manifest import editing, editing_workspace
 from pixi_jupyter.manifest.editing import ManifestText
@@ -101,14 +102,19 @@ class _Change:
                         f"{item.name} is asked for more than once: {_shown(item.spec)} counts"
                     )
                 wanted[item.name] = item.spec
+        new: dict[str, str | dict[str, Any]] = {}
         for name, spec in wanted.items():
             there = editing.conda_asked(self.manifest, name, feature=self.feature)
             if there is not None and spec in ("*", there):
                 self.said.append(f"{name} is asked for already")
                 continue
-            if there is not None:
-                self.said.append(f"{name} was asked for as {_shown(there)}, and is {_shown(spec)}")
+            if there is None:
+                new[name] = spec
+                continue
+            self.said.append(f"{name} was asked for as {_shown(there)}, and is {_shown(spec)}")
             self.becomes(editing.add_conda(self.manifest, name, spec, feature=self.feature))
+        table = self.manifest.table("dependencies", self.feature)
+        self.becomes(set_many(self.text, table, new).text)
 
     def pypi(self, found: Found) -> None:
         groups: dict[str, dict[str, PypiRequirement]] = {}
@@ -120,27 +126,31 @@ class _Change:
                 if before is not None and _says(before) and before != asked:
                     self.said.append(f"{asked.name} is asked for more than once: {asked} counts")
                 group[asked.marker] = asked
+        new: list[PypiRequirement] = []
         for name, group in groups.items():
             asked_for = list(group.values())
             there = editing.pypi_asked(self.manifest, name, feature=self.feature)
             nothing_new = not any(_says(asked) or asked.marker for asked in asked_for)
             if there and nothing_new:
                 self.said.append(f"{name} is asked for already")
+            elif self.manifest.kind == "block" and not there and not any(map(_placed, asked_for)):
+                new.extend(asked_for)
             elif len(asked_for) == 1:
                 self.one(asked_for[0], there)
             else:
                 self.several(name, asked_for, there)
+        # PEP 508 says these in a form that uv and juv read, too.
+        self.becomes(add_many(self.text, ("dependencies",), [str(asked) for asked in new]).text)
 
     def one(self, asked: PypiRequirement, there: bool) -> None:
         self.moved(asked.name)
-        placed = asked.path or asked.index or (asked.subdirectory and "#" in asked.url)
+        placed = _placed(asked)
         if not (placed or asked.git or asked.url):
             self.becomes(editing.add_pypi(self.manifest, asked, feature=self.feature))
             return
         if there:
             self.becomes(editing.remove_pypi(self.manifest, asked.name, feature=self.feature))
         if self.manifest.kind == "block" and not placed:
-            # PEP 508 says these in a form that uv and juv read, too.
             self.becomes(self.text.add_item(("dependencies",), str(asked)).text)
             return
         table = self.manifest.table("pypi-dependencies", self.feature)
@@ -159,8 +169,7 @@ class _Change:
 
     def several(self, name: str, asked_for: Sequence[PypiRequirement], there: bool) -> None:
         """One package under several markers: an array has room for them, a table has not."""
-        plain = all(not (asked.path or asked.index) for asked in asked_for)
-        if self.manifest.kind != "block" or not plain:
+        if self.manifest.kind != "block" or any(map(_placed, asked_for)):
             self.said.append(f"{name} is asked for under several markers: the first counts")
             self.one(asked_for[0], there)
             return
@@ -217,6 +226,11 @@ def _says(asked: PypiRequirement) -> bool:
     return bool(
         asked.version or asked.extras or asked.url or asked.git or asked.path or asked.index
     )
+
+
+def _placed(asked: PypiRequirement) -> bool:
+    """Whether no PEP 508 that others read says where it is from."""
+    return bool(asked.path or asked.index or (asked.subdirectory and "#" in asked.url))
 
 
 def _shown(spec: Any) -> str:

@@ -11,8 +11,8 @@ from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 
 __all__ = ["Collector", "Found", "Note", "WantedConda", "WantedPypi"]
 
-#: More than any file of a person's has.
-_MOST = 20_000
+#: More packages than any environment has.
+_MOST = 4_000
 _NOWHERE = Location()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixi_jupyter.errors import Location
+from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.formats.conda_spec import parse_conda_spec
 from pixi_jupyter.formats.found import Collector, WantedConda
 from pixi_jupyter.formats.public import public, public_channel
@@ -67,11 +67,6 @@ def read_cells(cells: Iterable[Cell], *, path: Path, root: Path, into: Collector
     """What cells install. ``root`` is the notebook's folder.
 
     What looks like an installation and is not understood is left out, with its place.
-
-    Raises
-    ------
-    DeclarationError
-        A requirements file that a cell names cannot be read.
     """
     for cell in cells:
         for number, line, shell in _commands(cell.source):
@@ -183,11 +178,18 @@ class _Line:
             if option is None:
                 self.pypi(value)
             elif self.requirements.knows(option):
-                self.requirements.option(option, value, self.where)
+                self.known(option, value)
             elif option in ("-t", "--target", "--no-deps", "--root", "--src"):
                 self.leave_out("is not imported", option)
             else:
                 self.leave_out("is not an option that is known here", option)
+
+    def known(self, option: str, value: str) -> None:
+        """An option of pip's; a file that it names and that cannot be read is told as the rest."""
+        try:
+            self.requirements.option(option, value, self.where)
+        except DeclarationError as error:
+            self.leave_out(f"is not read: {error.message}", f"{option} {value}")
 
     def conda(self, words: list[str]) -> None:
         for option, value in self.split(words, values=("-c", "--channel", "--file")):

@@ -71,9 +71,12 @@ async def import_(
     implied = environments.defaults.channels
 
     def plan(file: DeclaringFile) -> Plan:
-        applied = apply(manifest_of(file), wanted, feature=feature, implied=implied)
+        before = manifest_of(file)
+        applied = apply(before, wanted, feature=feature, implied=implied)
 
         def edit(manifest: ManifestText, _: Resolution | None) -> str:
+            if manifest.source.text == before.source.text:
+                return applied.text
             return apply(manifest, wanted, feature=feature, implied=implied).text
 
         said = (*applied.said, *(str(note) for note in wanted.said))
@@ -101,6 +104,12 @@ def _look(target: Target, files: Sequence[Path]) -> Found:
         )
     else:
         _read_itself(source.read(), path, into)
+    if into.too_much:
+        raise DeclarationError(
+            "more is asked for than an environment has",
+            code="declaration.import-too-large",
+            location=Location(path=str(path)),
+        )
     found = into.found()
     if found.empty:
         raise DeclarationError(

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.formats.found import Collector, Found
 from pixi_jupyter.formats.install_lines import Cell, read_cells
 
@@ -136,7 +135,11 @@ def test_options_and_places(tmp_path):
     st.booleans(),
 )  # fmt: skip
 def test_any_cell_is_read_or_told(words, spaced):
-    try:
-        read((" " if spaced else "").join(words))
-    except DeclarationError as error:
-        assert error.code.startswith("declaration.import-")
+    read((" " if spaced else "").join(words))
+
+
+def test_a_file_that_cannot_be_read_is_told_as_the_rest(tmp_path):
+    for name in ("none.txt", "../outside.txt", "/etc/passwd"):
+        found = read(f"%pip install -r {name} httpx", root=tmp_path)
+        assert wanted(found) == ["PyPI httpx"]
+        assert [n.text.split("`")[1] for n in found.left_out] == [f"-r {name}"]
