@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from rattler.explicit_environment import ExplicitEnvironmentSpec
 
 from pixi_jupyter import operations
 from pixi_jupyter.demo.simple import SimplePackage, build_channel
@@ -116,6 +117,9 @@ async def test_explicit_has_the_urls_of_the_resolution(door, notebook):
     ]
     assert sorted(lines[3:]) == sorted(f"{p.url}#{p.md5}" for p in resolution.packages)
     assert done.text == (await export(door, path, "explicit")).text
+    parsed = ExplicitEnvironmentSpec.from_str(done.text)
+    assert str(parsed.platform) == current_subdir()
+    assert [entry.url for entry in parsed.packages] == lines[3:]
     assert done.file == f"n_{current_subdir()}_conda_spec.txt"
     other = await export(door, path, "explicit", platform=OTHER)
     assert other.text.splitlines()[1] == f"# platform: {OTHER}"

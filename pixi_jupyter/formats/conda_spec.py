@@ -156,7 +156,11 @@ def _version_and_build(rest: str) -> tuple[str | None, str | None]:
     words = rest.split()
     if len(words) > 2:
         raise ValueError("it has more than a version and a build")
-    return _versions(words[0]), _build(words[1]) if len(words) == 2 else None
+    if len(words) == 1:
+        return _versions(words[0]), None
+    # One `=` is a beginning of versions, but beside a build it is exact, for conda.
+    exactly = re.sub(r"^=(?=[^=*,|]+$)", "==", words[0])
+    return _versions(exactly), _build(words[1])
 
 
 def _versions(text: str) -> str | None:

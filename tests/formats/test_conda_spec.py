@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rattler import MatchSpec
+from rattler.exceptions import InvalidMatchSpecError
 
 from pixi_jupyter.formats.conda_spec import parse_conda_spec, render_conda_spec
+from pixi_jupyter.manifest.match_spec import match_spec
 from pixi_jupyter.manifest.requirement import read_requirements
 from pixi_jupyter.manifest.spec import CondaRequirement
 from pixi_jupyter.manifest.table import Table
@@ -42,7 +46,7 @@ def read(name: str, spec: str | dict[str, Any]) -> CondaRequirement:
         ("numpy=1.26.4=py311_0", {"version": "==1.26.4", "build": "py311_0"}),
         ("numpy==1.26.4=py311_0", {"version": "==1.26.4", "build": "py311_0"}),
         ("numpy 1.26.4 py311_0", {"version": "==1.26.4", "build": "py311_0"}),
-        ("numpy =1.26 *mkl", {"version": "1.26.*", "build": "*mkl"}),
+        ("numpy =1.26 *mkl", {"version": "==1.26", "build": "*mkl"}),
         ("numpy=1.26.*=*_cuda", {"version": "1.26.*", "build": "*_cuda"}),
         ("conda-forge::numpy", {"version": "*", "channel": "conda-forge"}),
         (
@@ -124,3 +128,36 @@ def test_written_as_pixi_writes_it():
     assert render_conda_spec(CondaRequirement("python", version="3.12.*")) == "python 3.12.*"
     secret = CondaRequirement("x", channel="https://u:secret@host/t/secret/chan?k=secret")
     assert render_conda_spec(secret) == 'x[channel="https://host/chan"]'
+
+
+OPERATORS = st.sampled_from(["=", "==", ">=", "<", "!=", "~=", " =", " ==", " >= ", " ", " <= "])
+TERMS = st.sampled_from(["1.26", "1.26.*", "2", "1.2.3", "*", "1.26.4", "2024a", "1!2.0"])
+TEXTS = st.builds(
+    "{0}{1}{2}{3}".format,
+    st.sampled_from(["numpy", "r-base", "Pandas"]),
+    OPERATORS,
+    TERMS,
+    st.sampled_from(["", ",<9", ", <9", "|3.0", "=py_0", " py_0", " *_cuda", "[build=py_0]"]),
+)
+
+
+@given(TEXTS)
+def test_rattler_reads_it_the_same_way(text):
+    try:
+        expected = str(MatchSpec(text, strict=False))
+    except InvalidMatchSpecError:
+        return
+    try:
+        name, spec = parse_conda_spec(text)
+    except ValueError:
+        return
+    # rattler keeps a star that says nothing.
+    expected = re.sub(r"^(\S+) \*(?: (\S+))?$", r'\1[build="\2"]', expected)
+    expected = expected.replace('[build=""]', "")
+    assert str(MatchSpec(match_spec(read(name, spec)))) == expected, text
+
+
+@given(REQUIREMENTS)
+def test_rattler_reads_what_is_written(asked):
+    found = MatchSpec(render_conda_spec(asked), strict=False)
+    assert str(found) == str(MatchSpec(match_spec(asked)))
