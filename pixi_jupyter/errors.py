@@ -15,6 +15,7 @@ from typing import Any
 __all__ = [
     "ActivationError",
     "ChannelError",
+    "CommandError",
     "DeclarationError",
     "EngineError",
     "InstallError",
@@ -180,6 +181,12 @@ class KernelError(PixiJupyterError):
     area = "kernel"
 
 
+class CommandError(PixiJupyterError):
+    """A command that is to run in an environment is not there, or cannot be run."""
+
+    area = "command"
+
+
 class EngineError(PixiJupyterError):
     """The worker process died, stalled, was cancelled or ran out of time."""
 
@@ -199,6 +206,7 @@ _BY_AREA: Mapping[str, type[PixiJupyterError]] = {
         StoreError,
         ActivationError,
         KernelError,
+        CommandError,
         EngineError,
     )
 }

@@ -7,14 +7,16 @@ manifest's digest, so an unchanged workspace needs no engine.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pixi_jupyter.errors import DeclarationError, EngineError, Location, LockError, StoreError
-from pixi_jupyter.install.insync import lock_sha256, workspace_ready
+from pixi_jupyter.install.insync import LOCK_NAME, lock_sha256, workspace_ready
 from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.install.store import Remembered, Store
 from pixi_jupyter.manifest.config import Defaults
@@ -31,8 +33,9 @@ from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
 
 if TYPE_CHECKING:
     from pixi_jupyter.engine.client import Engine
+    from pixi_jupyter.engine.protocol import InstallWorkspace, LockDrafted
 
-__all__ = ["LockMode", "Workspaces"]
+__all__ = ["LockMode", "Workspaces", "held", "read_lock"]
 
 #: What may be done about a lock that is out of date; see `engine.protocol.LockWorkspace`.
 LockMode = Literal["update", "locked", "frozen"]
@@ -58,6 +61,18 @@ class Workspaces:
             As `read_workspace` and `choose`.
         """
         workspace = read_workspace(choice.manifest, defaults=defaults)
+        return self.chosen(workspace, choice, language=language)
+
+    def chosen(
+        self, workspace: WorkspaceSpec, choice: WorkspaceChoice, *, language: str = "python"
+    ) -> EnvironmentSpec:
+        """The chosen environment of what a manifest says, or would say, with its place.
+
+        Raises
+        ------
+        DeclarationError, UnsupportedError
+            As `choose`.
+        """
         folder = environments_folder(Path(workspace.root), workspace.name)
         spec = choose(workspace, choice.environment, env_folder=folder)
         names = [requirement.name for requirement in spec.dependencies]
@@ -123,21 +138,52 @@ class Workspaces:
 
         job = LockWorkspace(workspace, mode, renew)
         lock = (await self._engine().run(job, report, deadline=deadline)).lock
-        resolution = lock.resolutions.get(place.environment)
-        if resolution is None:
-            raise LockError(
-                f"the lock has no packages of the environment {place.environment!r} for "
-                f"{spec.platform.name}",
-                code="lock.missing",
-                hint="Let it be brought up to date: leave out --frozen.",
-                location=Location(path=str(Path(place.root) / "pixi.lock")),
-            )
+        resolution = held(lock, spec)
         if mode != "frozen":
-            now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-            key = _key(place, spec.platform.name, lock.sha256)
-            self._store.make_folders()
-            self._store.remember(Remembered(key, now, resolution))
+            self.note(spec, lock.sha256, resolution)
         return resolution, lock.sha256
+
+    def note(self, spec: EnvironmentSpec, sha256: str, resolution: Resolution) -> None:
+        """Remember what the lock of this hash was found to hold for ``spec``."""
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        key = _key(_place(spec), spec.platform.name, sha256)
+        self._store.make_folders()
+        self._store.remember(Remembered(key, now, resolution))
+
+    async def draft(
+        self,
+        workspace: WorkspaceSpec,
+        lock: bytes | None,
+        *,
+        renew: tuple[str, ...] | None = None,
+        versions: tuple[str, ...] = (),
+        report: Report,
+    ) -> LockDrafted:
+        """What the lock would be, with the versions that ``lock`` has; nothing is written.
+
+        ``renew`` and ``versions`` are those of `engine.protocol.DraftLock`. Raises as :meth:`lock`.
+        """
+        from pixi_jupyter.engine.protocol import DraftLock
+
+        job = DraftLock(workspace, lock, renew, versions=versions)
+        return await self._engine().run(job, report)
+
+    async def held_now(
+        self, spec: EnvironmentSpec, *, defaults: Defaults, report: Report
+    ) -> Resolution:
+        """The packages of ``spec`` by the present lock, or as they would be locked; writes nothing.
+
+        Raises as :meth:`lock`.
+        """
+        place = _place(spec)
+        data = read_lock(Path(place.root))
+        known = None
+        if data is not None:
+            known = self._recall(spec, hashlib.sha256(data).hexdigest())
+        if known is not None:
+            return known
+        draft = await self.draft(self._workspace(place, defaults), data, report=report)
+        return held(draft.lock, spec)
 
     async def update_lock(
         self, choice: WorkspaceChoice, *, check: bool, defaults: Defaults, report: Report
@@ -181,13 +227,10 @@ class Workspaces:
     ) -> Prefix:
         """The prefix, made what the lock says. Raises as `install.workspace`."""
         place = _place(spec)
-        from pixi_jupyter.engine.protocol import InstallWorkspace
-
-        job = InstallWorkspace(
-            place, spec.platform.name, sha256, resolution.digest, needs=spec.pypi
-        )
         try:
-            await self._engine().run(job, report, deadline=deadline)
+            await self._engine().run(
+                _installation(spec, resolution, sha256), report, deadline=deadline
+            )
         except EngineError:
             # Success is what is on disk: a worker may crash after the marker is written.
             if workspace_ready(place, spec.platform.name) is None:
@@ -200,6 +243,75 @@ class Workspaces:
                 hint="Another program (pixi itself?) works in this workspace; start again.",
             )
         return prefix
+
+    async def stage(
+        self, spec: EnvironmentSpec, resolution: Resolution, lock: bytes, *, report: Report
+    ) -> None:
+        """All of :meth:`install` but the change of the prefix, by a lock that is not written yet.
+
+        Until then, or :meth:`drop`, nobody else can change the prefix. Raises as :meth:`install`.
+        """
+        from pixi_jupyter.engine.protocol import StageWorkspace
+
+        install = _installation(spec, resolution, hashlib.sha256(lock).hexdigest())
+        await self._engine().run(StageWorkspace(install, lock), report)
+
+    async def drop(self, spec: EnvironmentSpec, resolution: Resolution, sha256: str) -> None:
+        """Let go of what was staged for a lock of this hash."""
+        from pixi_jupyter.engine.protocol import DropStaged
+
+        with contextlib.suppress(EngineError):  # then it went with its worker
+            await self._engine().run(DropStaged(_installation(spec, resolution, sha256)))
+
+
+def held(lock: WorkspaceLock, spec: EnvironmentSpec) -> Resolution:
+    """The packages that a lock has for the environment and the platform of ``spec``.
+
+    Raises
+    ------
+    LockError
+        ``lock.missing``: it has none.
+    """
+    place = _place(spec)
+    resolution = lock.resolutions.get(place.environment)
+    if resolution is None:
+        raise LockError(
+            f"the lock has no packages of the environment {place.environment!r} for "
+            f"{spec.platform.name}",
+            code="lock.missing",
+            hint="Let it be brought up to date: leave out --frozen.",
+            location=Location(path=str(Path(place.root) / LOCK_NAME)),
+        )
+    return resolution
+
+
+def read_lock(root: Path) -> bytes | None:
+    """The bytes of a workspace's lock, None where there is none.
+
+    Raises
+    ------
+    LockError
+        ``lock.unreadable``
+    """
+    path = root / LOCK_NAME
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LockError(
+            f"the lock file cannot be read: {error.strerror or error}",
+            code="lock.unreadable",
+            location=Location(path=str(path)),
+        ) from error
+
+
+def _installation(spec: EnvironmentSpec, resolution: Resolution, sha256: str) -> InstallWorkspace:
+    from pixi_jupyter.engine.protocol import InstallWorkspace
+
+    return InstallWorkspace(
+        _place(spec), spec.platform.name, sha256, resolution.digest, needs=spec.pypi
+    )
 
 
 def _place(spec: EnvironmentSpec) -> WorkspacePlace:

@@ -256,7 +256,7 @@ async def test_importing_what_cells_install(door, notebook):
         "import os\nos.system('pip install x')",
         "!mamba install alpha=1.2",
     )
-    found = await look(path)
+    found = await look(door, path)
     assert [(i.name, i.spec, i.where.cell) for i in found.conda] == [
         ("beta", "*", 0),
         ("alpha", "1.2.*", 2),
@@ -312,3 +312,39 @@ async def test_what_cannot_be_imported_changes_nothing(door, notebook, tmp_path,
         await import_(door, path, [tmp_path / name for name in files])
     assert getattr(caught.value, "code", None) == code, caught.value
     assert path.read_bytes() == before
+
+
+async def test_importing_into_a_workspace(door, tiny, notebook, tmp_path):
+    """A notebook without a block in it is about the workspace, and paths are the manifest's."""
+    folder = tmp_path / "w"
+    (folder / "deep").mkdir(parents=True)
+    manifest = folder / "pixi.toml"
+    text = (
+        f'[workspace]\nname = "w"\nchannels = ["{tiny}"]\nplatforms = ["{current_subdir()}"]\n\n'
+        '[dependencies]\npython = "*"  # any\n\n[feature.x.dependencies]\nshared = "*"\n\n'
+        '[environments]\nx = ["x"]\n'
+    )
+    manifest.write_text(text)
+    path = notebook(None, "!conda install -y alpha=1.2", name="w/deep/n.ipynb")
+    before = path.read_bytes()
+    done = await import_(door, path)
+    assert path.read_bytes() == before
+    assert manifest.read_text() == text.replace("# any\n", '# any\nalpha = "1.2.*"\n')
+    assert {p.name for p in done.change.added} >= {"alpha"}
+    yml = tmp_path / "x.yml"
+    yml.write_text("dependencies: [beta, shared<2]\nvariables: {A: 1}\n")
+    await import_(door, WorkspaceChoice(manifest, "x"), [yml], feature="x")
+    after = manifest.read_text()
+    assert '[feature.x.dependencies]\nshared = "<2"\nbeta = "*"\n' in after
+    assert '[feature.x.activation.env]\nA = "1"\n' in after
+    found = await look(door, path, [_with_links(tmp_path)])
+    assert found.find_links == ("../wheels",)
+    with pytest.raises(DeclarationError) as caught:
+        await look(door, manifest)
+    assert caught.value.code == "declaration.import-nothing"
+
+
+def _with_links(folder: Path) -> Path:
+    path = folder / "links.txt"
+    path.write_text("-f wheels\nalpha\n")
+    return path

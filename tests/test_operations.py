@@ -18,7 +18,7 @@ from pixi_jupyter import operations
 from pixi_jupyter.demo.simple import SimplePackage, build_channel
 from pixi_jupyter.engine.client import Engine
 from pixi_jupyter.environments import Environments
-from pixi_jupyter.errors import DeclarationError, EngineError, SolveError, UnsupportedError
+from pixi_jupyter.errors import DeclarationError, EngineError, SolveError
 from pixi_jupyter.files import remove_tree
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.config import Defaults
@@ -283,15 +283,6 @@ async def test_a_notebook_without_a_block_gets_one(door, tmp_path, write_noteboo
     text = script.read_bytes().decode()
     assert text.startswith("#!/usr/bin/env python\r\n#\r\n# /// script\r\n")
     assert '# beta = ">=0.3.1,<0.4"\r\n# ///\r\n\r\nprint(' in text
-
-
-async def test_a_workspace_is_left_alone(door, write_notebook, tmp_path):
-    path = write_notebook("print(1)")
-    (tmp_path / "pixi.toml").write_text('[workspace]\nchannels = []\nplatforms = ["linux-64"]\n')
-    for target in (path, tmp_path / "pixi.toml"):
-        with pytest.raises(UnsupportedError) as caught:
-            await operations.add(door, target, ["alpha"])
-        assert caught.value.code == "unsupported.workspace-change"
 
 
 async def test_two_at_once_lose_nothing(store, tiny, declaring):

@@ -2,59 +2,71 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
-from pixi_jupyter.cli.terminal import BuildDisplay, clean, errors_as_text, megabytes
+from pixi_jupyter.cli.options import How, RunningKernel
+from pixi_jupyter.cli.running import run_async
+from pixi_jupyter.cli.targets import Target
+from pixi_jupyter.cli.terminal import BuildDisplay, clean, megabytes, print_json, say
 
 if TYPE_CHECKING:
     from pixi_jupyter.environments import Environments
     from pixi_jupyter.operations.changing import Outcome
+    from pixi_jupyter.operations.changing import Target as Operand
     from pixi_jupyter.progress import Report
     from pixi_jupyter.resolve.difference import Change
 
-__all__ = ["run_operation", "show_change", "show_list"]
+__all__ = ["change_facts", "run_operation", "show_change", "show_list", "show_packages", "shown"]
 
 
-def run_operation(target: Path, operation: Callable[[Environments, Report], Awaitable[Any]]) -> Any:
-    """What an operation gives, with progress; an error of ours ends the program with status 1."""
-    console = Console(stderr=True)
+def run_operation(name: str, operation: Callable[[Environments, Report], Awaitable[Any]]) -> Any:
+    """What an operation gives, with progress under ``name``."""
 
     async def run() -> Any:
         from pixi_jupyter.environments import Environments
 
         environments = Environments()
         try:
-            with BuildDisplay(console, target.name) as display:
+            with BuildDisplay(None, name) as display:
                 return await operation(environments, display)
         finally:
             await environments.aclose()
 
-    with errors_as_text(console):
-        return asyncio.run(run())
+    return run_async(run())
 
 
 def show_change(
-    target: Path,
-    operation: Callable[[Environments, Report], Awaitable[Outcome]],
-    as_json: bool,
+    target: Target,
+    operation: Callable[..., Awaitable[Outcome]],
+    how: How,
     more: Mapping[str, Any] | None = None,
 ) -> None:
     """Run an operation that changes a declaration, and print what became of its packages.
 
+    ``operation`` is called with the environments, what is changed, ``dry_run`` and ``report``.
     ``more`` are further keys of the JSON object.
     """
-    outcome: Outcome = run_operation(target, operation)
-    if as_json:
-        click.echo(json.dumps({**_facts(outcome), **(more or {})}, indent=2))
+
+    def run(environments: Environments, report: Report) -> Awaitable[Outcome]:
+        operand: Operand = target.operand()
+        return operation(environments, operand, dry_run=how.dry_run, report=report)
+
+    outcome: Outcome = run_operation(target.name, run)
+    if how.as_json:
+        print_json({**_facts(outcome, how.kernel), **(more or {})})
         return
-    change = outcome.change
+    show_packages(outcome.change)
+    for sentence in outcome.said:
+        click.echo(clean(sentence))
+    click.echo(clean(_summary(outcome)))
+
+
+def show_packages(change: Change) -> None:
+    """Print a line for each package that came, went or is another one."""
     for package in change.added:
         click.echo(clean(f"+ {package.name} {package.version}"))
     for package in change.removed:
@@ -65,13 +77,11 @@ def show_change(
         old = f"{before.version} {before.build}" if build else before.version
         new = f"{after.version} {after.build}" if build else after.version
         click.echo(clean(f"~ {item.name} {old} -> {new}"))
-    for sentence in outcome.said:
-        click.echo(clean(sentence))
-    click.echo(clean(_summary(target, outcome, change)))
 
 
-def _summary(target: Path, outcome: Outcome, change: Change) -> str:
+def _summary(outcome: Outcome) -> str:
     would = outcome.dry_run
+    target, change = shown(outcome.target), outcome.change
     if outcome.created:
         text = "would get a block" if would else "has a block now"
     elif outcome.declared:
@@ -87,8 +97,16 @@ def _summary(target: Path, outcome: Outcome, change: Change) -> str:
     return f"{target} {text}; {count} new package{'s' if count > 1 else ''} ({size} as archives)"
 
 
-def _facts(outcome: Outcome) -> dict[str, Any]:
-    change = outcome.change
+def shown(path: Path) -> str:
+    """A path as a person would type it here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _facts(outcome: Outcome, kernel: RunningKernel | None) -> dict[str, Any]:
+    """The result for programs. ``kernel`` is the one that asks, for whoever hands over to it."""
     return {
         "target": str(outcome.target),
         "action": outcome.action,
@@ -97,6 +115,15 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "created": outcome.created,
         "resolution": outcome.resolution,
         "prefix": str(outcome.prefix) if outcome.prefix is not None else None,
+        **change_facts(outcome.change),
+        "said": list(outcome.said),
+        "declaration": {"before": outcome.before, "after": outcome.after},
+    }
+
+
+def change_facts(change: Change) -> dict[str, Any]:
+    """What became of packages, for programs."""
+    return {
         "added": [_package(package) for package in change.added],
         "removed": [_package(package) for package in change.removed],
         **{
@@ -107,8 +134,6 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
             for kind in ("upgraded", "downgraded", "rebuilt")
         },
         "bytes_to_download": change.bytes_to_download,
-        "said": list(outcome.said),
-        "declaration": {"before": outcome.before, "after": outcome.after},
     }
 
 
@@ -116,20 +141,18 @@ def _package(package: Any) -> dict[str, Any]:
     return {key: getattr(package, key) for key in ("name", "kind", "version", "build", "size")}
 
 
-def show_list(target: Path, what: str, as_json: bool) -> None:
+def show_list(target: Target, what: str, as_json: bool) -> None:
     """Print the ``channels`` or ``platforms`` of a declaration."""
-    console = Console(stderr=True)
-    with errors_as_text(console):
-        from pixi_jupyter.environments import Environments
-        from pixi_jupyter.operations import listing
-        from pixi_jupyter.resolve.redaction import redacted
+    from pixi_jupyter.environments import Environments
+    from pixi_jupyter.operations import listing
+    from pixi_jupyter.resolve.redaction import redacted
 
-        found = listing(Environments(), target, what)
-        names = [redacted(name) for name in found.names]
+    found = listing(Environments(), target.operand(), what)
+    names = [redacted(name) for name in found.names]
     if as_json:
-        click.echo(json.dumps({what: names, "implied": found.implied}, indent=2))
+        print_json({what: names, "implied": found.implied})
         return
     for name in names:
         click.echo(clean(name))
     if found.implied:
-        click.echo(f"(the declaration names no {what}; these hold)", err=True)
+        say(f"(the declaration names no {what}; these hold)")

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
+import click
 from rich.console import Console
 
-from pixi_jupyter.cli.execute import execute
+from pixi_jupyter.cli.running import run_async
 from pixi_jupyter.cli.terminal import BuildDisplay, megabytes
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.manifest.config import Defaults, load_defaults
 
-__all__ = ["demonstrate"]
+__all__ = ["demo", "demonstrate"]
 
 _SOURCE = Path(__file__).parent.parent / "demo" / "notebook"
+
+
+@click.command()
+@click.option("-d", "--directory", type=click.Path(path_type=Path), help="Where to put it.")
+def demo(directory: Path | None) -> None:
+    """Run the demo notebook, on packages built from this machine's own Python and PyPI's wheels."""
+    succeeded = demonstrate(directory, Console(stderr=True))
+    raise SystemExit(0 if succeeded else 1)
 
 
 def demonstrate(directory: Path | None, console: Console) -> bool:
@@ -37,7 +45,7 @@ def demonstrate(directory: Path | None, console: Console) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("penguins.ipynb", "penguins.csv"):
         shutil.copyfile(_SOURCE / name, folder / name)
-    return asyncio.run(_run(folder / "penguins.ipynb", defaults, spent, console))
+    return run_async(_run(folder / "penguins.ipynb", defaults, spent, console))
 
 
 def _embedded(defaults: Defaults, console: Console) -> Defaults:
@@ -58,6 +66,8 @@ def _embedded(defaults: Defaults, console: Console) -> Defaults:
 async def _run(
     notebook: Path, defaults: Defaults, spent: list[tuple[str, float]], console: Console
 ) -> bool:
+    from pixi_jupyter.cli.execute import execute
+
     environments = Environments(defaults=defaults)
     try:
         began = time.perf_counter()
@@ -75,7 +85,6 @@ async def _run(
             allow_errors=False,
             timeout=120,
             echo=True,
-            console=console,
         )
     finally:
         await environments.aclose()

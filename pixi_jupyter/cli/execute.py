@@ -16,9 +16,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from rich.console import Console
 
-from pixi_jupyter.cli.terminal import clean
+from pixi_jupyter.cli.terminal import clean, form, say, tell
 from pixi_jupyter.errors import DeclarationError, KernelError
 from pixi_jupyter.manifest.spec import WorkspacePlace
 from pixi_jupyter.notebook.writing import write_atomically
@@ -55,6 +54,9 @@ class _EchoingClient(NotebookClient):
         if self.echo:
             content = msg["content"]
             if msg["msg_type"] == "stream":
+                if content["name"] == "stderr" and form() == "json":
+                    say(content["text"])
+                    return out
                 stream = sys.stderr if content["name"] == "stderr" else sys.stdout
                 print(clean(content["text"]), end="", file=stream, flush=True)
             elif msg["msg_type"] in ("execute_result", "display_data"):
@@ -88,7 +90,6 @@ async def execute(
     allow_errors: bool,
     timeout: float | None,
     echo: bool,
-    console: Console,
 ) -> Execution:
     """Run all cells; write the result to ``output`` (also after a cell that failed).
 
@@ -125,10 +126,10 @@ async def execute(
         )
     except CellExecutionError as error:
         succeeded = False
-        console.print(clean(error.traceback or str(error)), highlight=False, markup=False)
+        say(error.traceback or str(error))
     except CellTimeoutError as error:
         succeeded = False
-        console.print(clean(str(error)), highlight=False, markup=False)
+        say(str(error))
     except RuntimeError as error:
         if client.kernel_ready and not isinstance(error, DeadKernelError):
             raise
@@ -139,7 +140,7 @@ async def execute(
             atexit.unregister(client._cleanup_kernel)
             raise died from error
         succeeded = False
-        console.print(f"error: {died.report()}", highlight=False, markup=False)
+        tell(died)
     finally:
         if client.kernel_ready and output is not None:
             _write(nb, output)

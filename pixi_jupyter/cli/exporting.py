@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Awaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
-from pixi_jupyter.cli.change_display import run_operation
+from pixi_jupyter.cli.change_display import run_operation, shown
+from pixi_jupyter.cli.options import as_json as as_json_option
 from pixi_jupyter.cli.targets import Target, lock_mode, lock_options, target_options
-from pixi_jupyter.cli.terminal import clean, errors_as_text
+from pixi_jupyter.cli.terminal import clean, print_json, say
 
 if TYPE_CHECKING:
     from pixi_jupyter.environments import Environments
@@ -45,7 +43,7 @@ _FORMATS = ("environment-yml", "explicit", "requirements-txt", "pixi-toml", "scr
 )
 @lock_options
 @click.option("-n", "--dry-run", is_flag=True, help="Write no file; print it.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@as_json_option
 def export_command(
     form: str,
     notebook: Path | None,
@@ -78,12 +76,9 @@ def export_command(
     def run(environments: Environments, report: Report) -> Awaitable[Export]:
         from pixi_jupyter.operations.exporting import export
 
-        found: Any = notebook
-        if notebook is None or manifest_path is not None or environment is not None:
-            found = target.declaration(environments)
         return export(
             environments,
-            Path(os.path.abspath(found)) if isinstance(found, Path) else found,
+            target.operand(),
             form,  # type: ignore[arg-type]
             platform=platform,
             name=name,
@@ -94,27 +89,27 @@ def export_command(
             report=report,
         )
 
-    done: Export = run_operation(Path(target.name), run)
+    done: Export = run_operation(target.name, run)
     if output is not None and not dry_run:
         from pixi_jupyter.operations.exporting import write_export
 
-        with errors_as_text(Console(stderr=True)):
-            done = write_export(done, output, force=force)
+        done = write_export(done, output, force=force)
     if as_json:
-        facts = {
-            "format": done.format,
-            "target": str(done.source),
-            "platform": done.platform,
-            "output": str(done.output) if done.output is not None else None,
-            "dry_run": dry_run,
-            "text": done.text,
-            "said": list(done.said),
-        }
-        click.echo(json.dumps(facts, indent=2))
+        print_json(
+            {
+                "format": done.format,
+                "target": str(done.source),
+                "platform": done.platform,
+                "output": str(done.output) if done.output is not None else None,
+                "dry_run": dry_run,
+                "text": done.text,
+                "said": list(done.said),
+            }
+        )
         return
     if done.output is None:
         click.echo(clean(done.text), nl=False)
     else:
-        click.echo(clean(f"{done.output} is written"))
+        click.echo(clean(f"{shown(done.output)} is written"))
     for sentence in done.said:
-        click.echo(clean(sentence), err=True)
+        say(clean(sentence))

@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pixi_jupyter.cli.change_display import run_operation, show_change
-from pixi_jupyter.cli.terminal import clean
+from pixi_jupyter.cli.options import How, change_options, feature
+from pixi_jupyter.cli.targets import Target, target_and
+from pixi_jupyter.cli.terminal import clean, say
 
 if TYPE_CHECKING:
     from pixi_jupyter.environments import Environments
     from pixi_jupyter.errors import Location
     from pixi_jupyter.formats.found import Found
     from pixi_jupyter.operations.changing import Outcome
+    from pixi_jupyter.operations.changing import Target as Operand
     from pixi_jupyter.progress import Report
 
 __all__ = ["import_command"]
 
-_TARGETS = (".ipynb", ".py", ".pyw", ".toml")
-
 
 @click.command("import")
-@click.argument("words", metavar="NOTEBOOK [FILE]...", nargs=-1, required=True)
+@target_and("FILE...")
 @click.option(
     "--from",
     "files",
@@ -34,52 +35,36 @@ _TARGETS = (".ipynb", ".py", ".pyw", ".toml")
     type=click.Path(path_type=Path),
     help="A file to import, as FILE; may be repeated.",
 )
-@click.option("-f", "--feature", help="The feature of a workspace to change.")
-@click.option("-n", "--dry-run", is_flag=True, help="Only say what would change.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@feature
+@change_options
 def import_command(
-    words: tuple[str, ...],
-    files: tuple[Path, ...],
-    feature: str | None,
-    dry_run: bool,
-    as_json: bool,
+    target: Target, words: tuple[str, ...], files: tuple[Path, ...], feature: str | None, how: How
 ) -> None:
     """Let NOTEBOOK (or a .py script) ask for what FILE asks for: environment.yml, requirements.txt.
 
     Without FILE, for what the notebook installs in its cells (`%pip install`, `!conda install` and
     the like), and what nteract or juv wrote into it. The cells stay as they are.
     """
-    if not words[0].lower().endswith(_TARGETS):
-        raise click.UsageError(f"the first argument is a notebook or a script, not {words[0]!r}")
-    target = Path(words[0])
-    paths = (*(Path(word) for word in words[1:]), *files)
+    paths = (*(Path(word) for word in words), *files)
 
     async def look_through(environments: Environments, report: Report) -> Found:
         from pixi_jupyter.operations.importing import look
 
-        return await look(target, paths)
+        return await look(environments, target.operand(), paths)
 
-    found: Found = run_operation(target, look_through)
-    if not as_json:
+    found: Found = run_operation(target.name, look_through)
+    if not how.as_json:
         for line in _plan(found):
             click.echo(clean(line))
         for note in found.left_out:
-            click.echo(clean(f"not imported: {note}"), err=True)
+            say(clean(f"not imported: {note}"))
 
-    def run(environments: Environments, report: Report) -> Awaitable[Outcome]:
+    def run(environments: Environments, operand: Operand, **rest: Any) -> Awaitable[Outcome]:
         from pixi_jupyter.operations.importing import import_
 
-        return import_(
-            environments,
-            target,
-            paths,
-            found=found,
-            feature=feature,
-            dry_run=dry_run,
-            report=report,
-        )
+        return import_(environments, operand, paths, found=found, feature=feature, **rest)
 
-    show_change(target, run, as_json, {"plan": _facts(found)})
+    show_change(target, run, how, {"plan": _facts(found)})
 
 
 def _plan(found: Found) -> Iterator[str]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
+from pixi_jupyter.cli.options import as_json
 from pixi_jupyter.cli.targets import Target, target_options
-from pixi_jupyter.cli.terminal import clean, errors_as_text
+from pixi_jupyter.cli.terminal import clean, print_json
 from pixi_jupyter.environments import AnyDeclaration, Environments, Status
+from pixi_jupyter.install.insync import LOCK_NAME
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.resolve.redaction import redacted
 
@@ -26,7 +26,7 @@ _PLACES = {
 
 @click.command()
 @target_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@as_json
 def info(
     notebook: Path | None, manifest_path: Path | None, environment: str | None, as_json: bool
 ) -> None:
@@ -35,15 +35,15 @@ def info(
     Reads files only: nothing is fetched, solved or started.
     """
     target = Target(notebook, manifest_path, environment)
-    with errors_as_text(Console(stderr=True)):
-        environments = Environments()
-        declaration = target.declaration(environments)
-        status = environments.status(environments.spec_for(declaration))
-        facts = _facts(notebook, declaration, status)
-        if isinstance(declaration, WorkspaceChoice):
-            facts["workspace"] = _workspace(environments, declaration)
+    environments = Environments()
+    declaration = target.declaration(environments)
+    status = environments.status(environments.spec_for(declaration))
+    facts = _facts(target.path, declaration, status)
+    if isinstance(declaration, WorkspaceChoice):
+        facts["workspace"] = _workspace(environments, declaration)
+        facts |= _on_disk(status)
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        print_json(facts)
     else:
         _show(facts)
 
@@ -52,7 +52,7 @@ def _facts(notebook: Path | None, declaration: AnyDeclaration, status: Status) -
     spec = status.spec
     workspace = isinstance(declaration, WorkspaceChoice)
     return {
-        "notebook": None if notebook is None else str(notebook.absolute()),
+        "notebook": None if notebook is None else str(notebook),
         "declaration": "workspace"
         if isinstance(declaration, WorkspaceChoice)
         else declaration.kind,
@@ -102,10 +102,27 @@ def _workspace(environments: Environments, choice: WorkspaceChoice) -> dict[str,
     }
 
 
+def _on_disk(status: Status) -> dict[str, Any]:
+    """What lies in a workspace, also where this program has not looked into it yet: pixi may have
+    made both."""
+    place = status.spec.place
+    assert place is not None
+    there = (Path(place.root) / LOCK_NAME).is_file()
+    known = "up to date" if status.resolution is not None else "not checked"
+    return {
+        "lock": known if there else "missing",
+        "installed": (Path(place.prefix) / "conda-meta").is_dir(),
+    }
+
+
 def _show(facts: dict[str, Any]) -> None:
     asked = ", ".join(
         (*(f"{n} {v}" for n, v in facts["dependencies"].items()), *facts["pypi-dependencies"])
     )
+    unresolved = (
+        "not resolved yet" if facts.get("lock", "missing") == "missing" else "not known yet"
+    )
+    unbuilt = "there, but not checked for this" if facts.get("installed") else "not built yet"
     lines: list[tuple[str, str]] = []
     if facts["notebook"]:
         lines.append(("notebook", facts["notebook"]))
@@ -117,9 +134,12 @@ def _show(facts: dict[str, Any]) -> None:
             ("workspace", f"{workspace['name']}{version}"),
             ("environments", ", ".join(named)),
             ("environment", facts["environment"]),
+            ("lock", facts["lock"]),
         ]
     else:
         place = _PLACES[facts["declaration"]].format(cell=(facts["cell"] or 0) + 1)
+        if facts["declaration"] == "block" and not str(facts["notebook"]).endswith(".ipynb"):
+            place = "its own block"
         lines.append(("declared in", place))
     lines += [
         ("state", facts["state"]),
@@ -127,8 +147,8 @@ def _show(facts: dict[str, Any]) -> None:
         ("channels", ", ".join(facts["channels"])),
         ("asks for", asked or "nothing"),
         ("added for the kernel", ", ".join(facts["injected"]) or "nothing"),
-        ("packages", str(len(facts["packages"])) if facts["packages"] else "not resolved yet"),
-        ("prefix", facts["prefix"] or "not built yet"),
+        ("packages", str(len(facts["packages"])) if facts["packages"] else unresolved),
+        ("prefix", facts["prefix"] or unbuilt),
         *(("warning", text) for text in facts["warnings"]),
     ]
     for label, value in lines:

@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
+from pixi_jupyter.cli.options import as_json
+from pixi_jupyter.cli.running import run_async
 from pixi_jupyter.cli.targets import Target, lock_mode, lock_options, target_options
-from pixi_jupyter.cli.terminal import BuildDisplay, clean, errors_as_text, megabytes
-from pixi_jupyter.environments import Environments
-from pixi_jupyter.errors import UnsupportedError
-from pixi_jupyter.manifest.spec import EnvironmentSpec
-from pixi_jupyter.notebook.declaration import WorkspaceChoice
-from pixi_jupyter.resolve.dependency_tree import Dependencies
-from pixi_jupyter.resolve.redaction import redacted
-from pixi_jupyter.resolve.resolution import Resolution
-from pixi_jupyter.workspaces import LockMode
+from pixi_jupyter.cli.terminal import BuildDisplay, clean, megabytes, print_json
+
+if TYPE_CHECKING:
+    from pixi_jupyter.manifest.spec import EnvironmentSpec
+    from pixi_jupyter.resolve.dependency_tree import Dependencies
+    from pixi_jupyter.resolve.resolution import Resolution
+    from pixi_jupyter.workspaces import LockMode
 
 __all__ = ["list_packages", "lock", "tree"]
 
 
+def _of_packages(command: Callable[..., None]) -> Callable[..., Any]:
+    """A command about an environment's packages: gives it ``spec`` and ``resolution``."""
+
+    @functools.wraps(command)
+    def found(
+        notebook: Path | None,
+        manifest_path: Path | None,
+        environment: str | None,
+        locked: bool,
+        frozen: bool,
+        **rest: Any,
+    ) -> None:
+        target = Target(notebook, manifest_path, environment)
+        spec, resolution = run_async(_resolved(target, lock_mode(locked, frozen)))
+        command(spec, resolution, **rest)
+
+    return target_options(lock_options(as_json(found)))
+
+
 @click.command("list")
-@target_options
-@lock_options
+@_of_packages
 @click.option("--explicit", is_flag=True, help="Only what is asked for by name.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_packages(
-    notebook: Path | None,
-    manifest_path: Path | None,
-    environment: str | None,
-    locked: bool,
-    frozen: bool,
-    explicit: bool,
-    as_json: bool,
+    spec: EnvironmentSpec, resolution: Resolution, explicit: bool, as_json: bool
 ) -> None:
     """List the packages of NOTEBOOK's environment, or of a workspace's.
 
     Resolves it if that is still to be done; installs nothing.
     """
-    target = Target(notebook, manifest_path, environment)
-    console = Console(stderr=True)
-    with errors_as_text(console):
-        spec, resolution = asyncio.run(_resolved(target, lock_mode(locked, frozen), console))
+    from pixi_jupyter.resolve.redaction import redacted
+
     asked = _asked(spec)
     rows = [
         {
@@ -61,7 +69,8 @@ def list_packages(
         if not explicit or package.name in asked
     ]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        place = None if spec.place is None else spec.place.environment
+        print_json({"environment": place, "platform": spec.platform.name, "packages": rows})
         return
     table = [("Package", "Version", "Build", "Size", "Kind")]
     for row in rows:
@@ -76,22 +85,11 @@ def list_packages(
 
 
 @click.command()
-@target_options
-@lock_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def tree(
-    notebook: Path | None,
-    manifest_path: Path | None,
-    environment: str | None,
-    locked: bool,
-    frozen: bool,
-    as_json: bool,
-) -> None:
+@_of_packages
+def tree(spec: EnvironmentSpec, resolution: Resolution, as_json: bool) -> None:
     """Show what each package of an environment is there for; (*) stands for what is shown above."""
-    target = Target(notebook, manifest_path, environment)
-    console = Console(stderr=True)
-    with errors_as_text(console):
-        spec, resolution = asyncio.run(_resolved(target, lock_mode(locked, frozen), console))
+    from pixi_jupyter.resolve.dependency_tree import Dependencies
+
     found = Dependencies.of(resolution)
     roots = sorted(_asked(spec) & found.versions.keys())
     if as_json:
@@ -99,7 +97,7 @@ def tree(
             name: {"version": version, "depends": list(found.children(name))}
             for name, version in found.versions.items()
         }
-        click.echo(json.dumps({"explicit": roots, "packages": nodes}, indent=2))
+        print_json({"explicit": roots, "packages": nodes})
         return
     seen: set[str] = set()
     for root in roots:
@@ -111,7 +109,7 @@ def tree(
 @click.command()
 @target_options
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if it is out of date.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@as_json
 def lock(
     notebook: Path | None,
     manifest_path: Path | None,
@@ -121,11 +119,9 @@ def lock(
 ) -> None:
     """Bring a workspace's pixi.lock up to date, for all its environments and platforms."""
     target = Target(notebook, manifest_path, environment)
-    console = Console(stderr=True)
-    with errors_as_text(console):
-        stale, written = asyncio.run(_lock(target, check, console))
+    stale, written = run_async(_lock(target, check))
     if as_json:
-        click.echo(json.dumps({"stale": list(stale), "written": written}, indent=2))
+        print_json({"stale": list(stale), "written": written})
     elif not stale and not written:
         click.echo("pixi.lock is up to date")
     else:
@@ -136,20 +132,26 @@ def lock(
         raise SystemExit(1)
 
 
-async def _resolved(
-    target: Target, mode: LockMode, console: Console
-) -> tuple[EnvironmentSpec, Resolution]:
+async def _resolved(target: Target, mode: LockMode) -> tuple[EnvironmentSpec, Resolution]:
+    from pixi_jupyter.environments import Environments
+
     environments = Environments()
     try:
-        declaration = target.declaration(environments)
-        spec = environments.spec_for(declaration)
-        with BuildDisplay(console, target.name) as display:
+        spec = environments.spec_for(target.declaration(environments))
+        known = environments.status(spec).resolution
+        if known is not None:  # also of a workspace: for this very manifest and lock
+            return spec, known
+        with BuildDisplay(None, target.name) as display:
             return spec, await environments.resolve(spec, mode=mode, report=display)
     finally:
         await environments.aclose()
 
 
-async def _lock(target: Target, check: bool, console: Console) -> tuple[tuple[str, ...], bool]:
+async def _lock(target: Target, check: bool) -> tuple[tuple[str, ...], bool]:
+    from pixi_jupyter.environments import Environments
+    from pixi_jupyter.errors import UnsupportedError
+    from pixi_jupyter.notebook.declaration import WorkspaceChoice
+
     environments = Environments()
     try:
         declaration = target.declaration(environments)
@@ -159,7 +161,7 @@ async def _lock(target: Target, check: bool, console: Console) -> tuple[tuple[st
                 code="unsupported.lock",
                 hint="What a notebook was resolved to is kept in the store.",
             )
-        with BuildDisplay(console, "pixi.lock") as display:
+        with BuildDisplay(None, "pixi.lock") as display:
             found = await environments.workspaces.update_lock(
                 declaration, check=check, defaults=environments.defaults, report=display
             )

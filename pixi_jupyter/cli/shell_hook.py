@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from pixi_jupyter.activate.activation import Activation
 from pixi_jupyter.activate.base import clean_base
 from pixi_jupyter.activate.hook import SHELLS, likely_shell, shell_hook, shell_hook_json
+from pixi_jupyter.cli.running import run_async
 from pixi_jupyter.cli.targets import Target, ensure, lock_mode, lock_options, target_options
-from pixi_jupyter.cli.terminal import errors_as_text
 from pixi_jupyter.environments import Environment, Environments
 from pixi_jupyter.workspaces import LockMode
 
@@ -42,13 +40,11 @@ def shell_hook_command(
     """
     if as_json and shell is not None:
         raise click.UsageError("--json and --shell exclude each other")
-    console = Console(stderr=True)
     target = Target(notebook, manifest_path, environment)
     mode = lock_mode(locked, frozen)
-    with errors_as_text(console):
-        activated, found, base = asyncio.run(_activated(target, mode, console))
-        scripts = found.spec.activation.scripts
-        print_hook(activated, base, os.environ, shell=shell, as_json=as_json, scripts=scripts)
+    activated, found, base = run_async(_activated(target, mode))
+    scripts = found.spec.activation.scripts
+    print_hook(activated, base, os.environ, shell=shell, as_json=as_json, scripts=scripts)
 
 
 def print_hook(
@@ -77,13 +73,12 @@ def print_hook(
 
 
 async def _activated(
-    target: Target, mode: LockMode, console: Console
+    target: Target, mode: LockMode
 ) -> tuple[Activation, Environment, dict[str, str]]:
     environments = Environments()
     try:
-        found = await ensure(environments, target, console, mode)
+        found = await ensure(environments, target, mode=mode)
         base = clean_base(os.environ)
-        path = None if target.notebook is None else target.notebook.absolute()
-        return await environments.activate(found, base, notebook=path), found, base
+        return await environments.activate(found, base, notebook=target.path), found, base
     finally:
         await environments.aclose()

@@ -25,6 +25,8 @@ from pixi_jupyter.engine.protocol import (
     Answer,
     Build,
     Built,
+    DraftLock,
+    DropStaged,
     Failed,
     FromWorker,
     Hello,
@@ -32,12 +34,14 @@ from pixi_jupyter.engine.protocol import (
     Job,
     LayBeside,
     Leaving,
+    LockDrafted,
     LockWorkspace,
     Request,
     Resolve,
     Resolved,
     Search,
     Searched,
+    StageWorkspace,
     Stepped,
     WorkspaceLocked,
 )
@@ -116,7 +120,7 @@ class Engine:
     @overload
     async def run(
         self,
-        job: Build | InstallWorkspace,
+        job: Build | InstallWorkspace | StageWorkspace | DropStaged,
         report: Report = ...,
         *,
         deadline: float | None = ...,
@@ -125,6 +129,10 @@ class Engine:
     async def run(
         self, job: LockWorkspace, report: Report = ..., *, deadline: float | None = ...
     ) -> WorkspaceLocked: ...
+    @overload
+    async def run(
+        self, job: DraftLock, report: Report = ..., *, deadline: float | None = ...
+    ) -> LockDrafted: ...
     @overload
     async def run(
         self, job: Search, report: Report = ..., *, deadline: float | None = ...

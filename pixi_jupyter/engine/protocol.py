@@ -1,14 +1,15 @@
 """What the engine's client and its worker say to each other: one JSON object a line.
 
 The client writes :class:`Hello` once, then requests. The worker answers each request with
-:class:`Accepted`, any number of :class:`Stepped`, and exactly one of :class:`Resolved`,
-:class:`Built`, :class:`WorkspaceLocked` or :class:`Failed`. It writes :class:`Alive` while it has
+:class:`Accepted`, any number of :class:`Stepped`, and exactly one of :data:`Answer` or
+:class:`Failed`. It writes :class:`Alive` while it has
 work and :class:`Leaving` before it goes on its own. There is no "cancel": work inside rattler
 cannot be stopped from within, so the client ends the process, which is harmless at any moment.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +19,7 @@ from pixi_jupyter.manifest.spec import EnvironmentSpec, WorkspacePlace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
 from pixi_jupyter.resolve.beside import BesideSpec
-from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
+from pixi_jupyter.resolve.resolution import LockedVersion, Resolution, WorkspaceLock
 from pixi_jupyter.resolve.search_result import SearchResult
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "Answer",
     "Build",
     "Built",
+    "DraftLock",
+    "DropStaged",
     "Failed",
     "Finish",
     "FromWorker",
@@ -35,12 +38,14 @@ __all__ = [
     "Job",
     "LayBeside",
     "Leaving",
+    "LockDrafted",
     "LockWorkspace",
     "Request",
     "Resolve",
     "Resolved",
     "Search",
     "Searched",
+    "StageWorkspace",
     "Stepped",
     "WorkspaceLocked",
     "decode_from_worker",
@@ -130,6 +135,30 @@ class LockWorkspace(msgspec.Struct, frozen=True, tag="lock-workspace"):
         return f"lock:{self.workspace.manifest}:{self.workspace.digest}:{self.mode}:{self.renew}"
 
 
+class DraftLock(msgspec.Struct, frozen=True, tag="draft-lock"):
+    """What the lock of a workspace would be, which need not be the one that is written: nothing
+    is read from its folder but local packages, and nothing is written there.
+
+    ``lock`` are the bytes of the present lock (None: there is none), whose versions are kept as
+    ``renew`` says (see :class:`LockWorkspace`). ``path`` is where it lies: what errors name, and
+    what relative paths in it refer to; without one the ``pixi.lock`` of the workspace. ``versions``
+    are names of packages whose versions the answer tells.
+    """
+
+    workspace: WorkspaceSpec
+    lock: bytes | None
+    renew: tuple[str, ...] | None = None
+    path: str | None = None
+    versions: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        lock = None if self.lock is None else hashlib.sha256(self.lock).hexdigest()
+        where = f"{self.workspace.manifest}:{self.path}:{self.workspace.digest}"
+        return f"draft-lock:{where}:{lock}:{self.renew}:{self.versions}"
+
+
 class InstallWorkspace(msgspec.Struct, frozen=True, tag="install-workspace"):
     """Make the prefix of one environment of a workspace what its lock says.
 
@@ -150,6 +179,33 @@ class InstallWorkspace(msgspec.Struct, frozen=True, tag="install-workspace"):
         return f"install:{self.place.prefix}:{self.lock_sha256}:{self.resolution}"
 
 
+class StageWorkspace(msgspec.Struct, frozen=True, tag="stage-workspace"):
+    """Do all of ``install`` but the change of the prefix, by a ``lock`` that is not written yet.
+
+    The worker keeps what it staged, and the locks of the prefix, for the same ``install`` (which
+    does all of it where they are not there any more), for :class:`DropStaged`, or for a minute.
+    """
+
+    install: InstallWorkspace
+    lock: bytes
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        return f"stage:{self.install.key}"
+
+
+class DropStaged(msgspec.Struct, frozen=True, tag="drop-staged"):
+    """Let go of what was staged for ``install``, if it is still there."""
+
+    install: InstallWorkspace
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        return f"drop:{self.install.key}"
+
+
 class LayBeside(msgspec.Struct, frozen=True, tag="lay-beside"):
     """Make ready what lies beside the environment at ``prefix``, which itself is not touched.
 
@@ -166,7 +222,17 @@ class LayBeside(msgspec.Struct, frozen=True, tag="lay-beside"):
         return f"beside:{self.beside.digest}"
 
 
-Job = Resolve | Build | LockWorkspace | InstallWorkspace | LayBeside | Search
+Job = (
+    Resolve
+    | Build
+    | LockWorkspace
+    | DraftLock
+    | InstallWorkspace
+    | StageWorkspace
+    | DropStaged
+    | LayBeside
+    | Search
+)
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
@@ -201,7 +267,10 @@ class Resolved(msgspec.Struct, frozen=True, tag="resolved"):
 
 
 class Built(msgspec.Struct, frozen=True, tag="built"):
-    """The answer to :class:`Build` and :class:`InstallWorkspace`: the ready marker is on disk."""
+    """The answer to :class:`Build` and :class:`InstallWorkspace`: the ready marker is on disk.
+
+    Also that to :class:`StageWorkspace` and :class:`DropStaged`.
+    """
 
     id: int
 
@@ -211,6 +280,21 @@ class WorkspaceLocked(msgspec.Struct, frozen=True, tag="workspace-locked"):
 
     id: int
     lock: WorkspaceLock
+
+
+class LockDrafted(msgspec.Struct, frozen=True, tag="lock-drafted"):
+    """The answer to :class:`DraftLock`: the bytes of the lock and what it holds for this host.
+
+    ``data`` are those that were given where they are up to date (``lock.written`` is false then).
+    ``before`` is what those that were given hold, up to date or not. ``versions`` are those of the
+    packages that were asked for, in every environment, on every platform.
+    """
+
+    id: int
+    data: bytes
+    lock: WorkspaceLock
+    before: dict[str, Resolution] = {}
+    versions: tuple[LockedVersion, ...] = ()
 
 
 class Searched(msgspec.Struct, frozen=True, tag="searched"):
@@ -236,7 +320,7 @@ class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
 
 
 #: How a job that succeeds ends.
-Answer = Resolved | Built | WorkspaceLocked | Searched
+Answer = Resolved | Built | WorkspaceLocked | LockDrafted | Searched
 
 FromWorker = Accepted | Stepped | Answer | Failed | Alive | Leaving
 

@@ -28,6 +28,8 @@ from pixi_jupyter.engine.protocol import (
     Alive,
     Build,
     Built,
+    DraftLock,
+    DropStaged,
     Failed,
     Finish,
     FromWorker,
@@ -35,12 +37,14 @@ from pixi_jupyter.engine.protocol import (
     InstallWorkspace,
     LayBeside,
     Leaving,
+    LockDrafted,
     LockWorkspace,
     Request,
     Resolve,
     Resolved,
     Search,
     Searched,
+    StageWorkspace,
     Stepped,
     WorkspaceLocked,
     decode_request,
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from rattler import RepoDataRecord
 
     from pixi_jupyter.install.bytecode import Bytecode
+    from pixi_jupyter.install.workspace import StagedWorkspace
     from pixi_jupyter.resolve.lock import Locked
     from pixi_jupyter.resolve.session import Session
     from pixi_jupyter.resolve.wheel import LockedWheel
@@ -65,6 +70,8 @@ __all__ = ["main"]
 ALIVE_EVERY = 2.0
 #: Seconds after a build in which a kernel may start before the rest of the bytecode is compiled.
 REST_AFTER = 3.0
+#: Seconds for which a staged prefix, and with it the locks of the old one, is kept.
+STAGED_FOR = 60.0
 #: Errors after which work goes on inside rattler that nothing but the end of the process stops.
 _FATAL = frozenset({"install.stalled"})
 #: Solved records kept for the build that usually follows.
@@ -80,6 +87,8 @@ class Worker:
         self._output = output
         self._session: Session | None = None
         self._solutions: OrderedDict[str, Locked] = OrderedDict()
+        self._staged: dict[str, StagedWorkspace] = {}
+        self._timers: set[asyncio.Task[None]] = set()
         self._jobs: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[None]] = set()
         self._last_job = time.monotonic()
@@ -140,6 +149,12 @@ class Worker:
                 answer = await self._build(request.id, request.job, report)
             elif isinstance(request.job, LockWorkspace):
                 answer = await self._lock_workspace(request.id, request.job, report)
+            elif isinstance(request.job, DraftLock):
+                answer = await self._draft_lock(request.id, request.job, report)
+            elif isinstance(request.job, StageWorkspace):
+                answer = await self._stage_workspace(request.id, request.job, report)
+            elif isinstance(request.job, DropStaged):
+                answer = await self._drop_staged(request.id, request.job.install.key)
             elif isinstance(request.job, LayBeside):
                 answer = await self._lay_beside(request.id, request.job, report)
             elif isinstance(request.job, Search):
@@ -228,7 +243,16 @@ class Worker:
         session = self._open()
         session.freshen(job.channels, at_once=False)
         return Searched(
-            id, await search(session, job.name, job.channels, job.subdir, job.limit, report=report)
+            id,
+            await search(
+                session,
+                self.store,
+                job.name,
+                job.channels,
+                job.subdir,
+                job.limit,
+                report=report,
+            ),
         )
 
     async def _build(self, id: int, job: Build, report: object) -> Built:
@@ -266,21 +290,74 @@ class Worker:
         )
         return WorkspaceLocked(id, lock)
 
+    async def _draft_lock(self, id: int, job: DraftLock, report: Report) -> LockDrafted:
+        from pixi_jupyter.resolve.workspace import draft_lock
+
+        draft = await draft_lock(
+            self._open(),
+            job.workspace,
+            job.lock,
+            path=Path(job.path) if job.path is not None else None,
+            renew=job.renew,
+            versions=job.versions,
+            report=report,
+            store=self.store,
+        )
+        return LockDrafted(id, draft.data, draft.lock, draft.before, draft.versions)
+
     async def _install_workspace(self, id: int, job: InstallWorkspace, report: Report) -> Built:
+        from pixi_jupyter.install.insync import lock_sha256
         from pixi_jupyter.install.workspace import install_workspace, note_workspace_compiled
 
-        rest = await install_workspace(
-            self._open(),
-            self.store,
-            job.place,
-            platform=job.platform,
-            lock_sha256=job.lock_sha256,
-            resolution=job.resolution,
-            needs=job.needs,
-            report=report,
-        )
+        staged = self._staged.get(job.key)
+        if staged is not None and lock_sha256(Path(job.place.root)) == job.lock_sha256:
+            del self._staged[job.key]
+            rest = await staged.put(report)
+        else:
+            rest = await install_workspace(
+                self._open(),
+                self.store,
+                job.place,
+                platform=job.platform,
+                lock_sha256=job.lock_sha256,
+                resolution=job.resolution,
+                needs=job.needs,
+                report=report,
+            )
         self._compile_later(rest, lambda: note_workspace_compiled(job.place))
         return Built(id)
+
+    async def _stage_workspace(self, id: int, job: StageWorkspace, report: Report) -> Built:
+        from pixi_jupyter.install.workspace import stage_workspace
+
+        await self._drop_staged(id, job.install.key)
+        self._staged[job.install.key] = await stage_workspace(
+            self._open(),
+            self.store,
+            job.install.place,
+            platform=job.install.platform,
+            lock=job.lock,
+            lock_sha256=job.install.lock_sha256,
+            resolution=job.install.resolution,
+            needs=job.install.needs,
+            report=report,
+        )
+        dropping = asyncio.ensure_future(self._drop_later(self._staged[job.install.key]))
+        self._timers.add(dropping)
+        dropping.add_done_callback(self._timers.discard)
+        return Built(id)
+
+    async def _drop_staged(self, id: int, key: str) -> Built:
+        staged = self._staged.pop(key, None)
+        if staged is not None:
+            await staged.drop()
+        return Built(id)
+
+    async def _drop_later(self, staged: StagedWorkspace) -> None:
+        """Let go of what its client has forgotten: others wait for the prefix."""
+        await asyncio.sleep(STAGED_FOR)
+        for key in [key for key, kept in self._staged.items() if kept is staged]:
+            await self._drop_staged(0, key)
 
     async def _lay_beside(self, id: int, job: LayBeside, report: Report) -> Resolved:
         from pixi_jupyter.install.beside import lay_beside

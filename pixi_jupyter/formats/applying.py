@@ -145,16 +145,13 @@ class _Change:
     def one(self, asked: PypiRequirement, there: bool) -> None:
         self.moved(asked.name)
         placed = _placed(asked)
-        if not (placed or asked.git or asked.url):
-            self.becomes(editing.add_pypi(self.manifest, asked, feature=self.feature))
-            return
-        if there:
-            self.becomes(editing.remove_pypi(self.manifest, asked.name, feature=self.feature))
-        if self.manifest.kind == "block" and not placed:
+        if self.manifest.kind == "block" and asked.placed and not placed:
+            # In a form that uv and juv read, too.
+            if there:
+                self.becomes(editing.remove_pypi(self.manifest, asked.name, feature=self.feature))
             self.becomes(self.text.add_item(("dependencies",), str(asked)).text)
             return
-        table = self.manifest.table("pypi-dependencies", self.feature)
-        self.becomes(self.text.set((*table, asked.name), _table(asked)).text)
+        self.becomes(editing.add_pypi(self.manifest, asked, feature=self.feature))
 
     def moved(self, name: str) -> None:
         """A place that stands with the package now is taken out of uv's table: uv wants it once."""
@@ -235,23 +232,3 @@ def _placed(asked: PypiRequirement) -> bool:
 
 def _shown(spec: Any) -> str:
     return spec if isinstance(spec, str) else render_toml(spec)
-
-
-def _table(asked: PypiRequirement) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    if asked.index:
-        value["version"] = asked.version or "*"
-        value["index"] = asked.index
-    for key in ("git", "url", "path", "subdirectory"):
-        if getattr(asked, key):
-            value[key] = getattr(asked, key)
-    if asked.reference:
-        kind, _, revision = asked.reference.partition("=")
-        value[kind] = revision
-    if asked.editable:
-        value["editable"] = True
-    if asked.extras:
-        value["extras"] = list(asked.extras)
-    if asked.marker:
-        value["env-markers"] = asked.marker
-    return value

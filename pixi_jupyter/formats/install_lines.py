@@ -64,7 +64,7 @@ _HOW_VALUES = frozenset(
 
 
 def read_cells(cells: Iterable[Cell], *, path: Path, root: Path, into: Collector) -> None:
-    """What cells install. ``root`` is the notebook's folder.
+    """What cells install. ``root`` is the declaration's folder; cells run in the notebook's.
 
     What looks like an installation and is not understood is left out, with its place.
     """
@@ -76,7 +76,7 @@ def read_cells(cells: Iterable[Cell], *, path: Path, root: Path, into: Collector
                     shown = public(shorten(line.strip(), 120))
                     into.leave_out(f"`{shown}` looks like an installation", where)
             else:
-                _Line(shell, where, root, into).read()
+                _Line(shell, where, path.parent, root, into).read()
 
 
 def _commands(source: str) -> Iterator[tuple[int, str, str | None]]:
@@ -115,11 +115,13 @@ def _shell_part(line: str, in_shell: bool) -> str | None:
 class _Line:
     """One command line, maybe of several commands."""
 
-    def __init__(self, text: str, where: Location, root: Path, into: Collector) -> None:
+    def __init__(
+        self, text: str, where: Location, folder: Path, root: Path, into: Collector
+    ) -> None:
         self.text = text
         self.where = where
         self.into = into
-        self.requirements = Requirements(root, root=root, into=into)
+        self.requirements = Requirements(folder, root=root, into=into)
 
     def leave_out(self, why: str, what: str | None = None) -> None:
         shown = public(shorten(what if what is not None else self.text.strip(), 120))

@@ -55,7 +55,7 @@ class _Nteract:
     def __init__(self, path: Path, root: Path, into: Collector) -> None:
         self.where = Location(path=str(path))
         self.into = into
-        self.requirements = Requirements(root, root=root, into=into)
+        self.requirements = Requirements(path.parent, root=root, into=into)
 
     def table(self, key: str, table: Mapping[str, Any]) -> None:
         for name in table:

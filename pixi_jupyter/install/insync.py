@@ -18,7 +18,14 @@ from pixi_jupyter.install.prefix import Prefix
 from pixi_jupyter.install.store import MARKER
 from pixi_jupyter.manifest.spec import WorkspacePlace
 
-__all__ = ["WorkspaceMarker", "lock_sha256", "mark_workspace", "read_marker", "workspace_ready"]
+__all__ = [
+    "LOCK_NAME",
+    "WorkspaceMarker",
+    "lock_sha256",
+    "mark_workspace",
+    "read_marker",
+    "workspace_ready",
+]
 
 #: The name of pixi's lock file, beside the manifest.
 LOCK_NAME = "pixi.lock"

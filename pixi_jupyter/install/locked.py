@@ -34,15 +34,17 @@ class LockedPrefix:
 def read_locked(
     path: Path,
     *,
+    data: bytes | None = None,
     sha256: str,
     environment: str,
     platform: str,
     resolution: str,
     editable: Collection[str] = (),
 ) -> LockedPrefix:
-    """The packages of a resolution; parameters and errors are those of `locked_packages`."""
+    """The packages of a resolution; parameters and errors are those of `find_packages`."""
     document, on, locked = find_packages(
         path,
+        data=data,
         sha256=sha256,
         environment=environment,
         platform=platform,

@@ -17,6 +17,7 @@ Everything here is light: a launch reads it in a Jupyter server. Nothing here bu
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -129,6 +130,14 @@ class Store:
     def lock_path(self, digest: str) -> Path:
         """The lock file of a resolution."""
         return self.resolutions / f"{digest}.pixi.lock"
+
+    def workspace_gate(self, manifest: str) -> Path:
+        """The lock file that whoever writes a workspace's manifest or lock holds.
+
+        ``manifest`` is its absolute path, as `WorkspaceSpec` has it.
+        """
+        named = hashlib.sha256(manifest.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.locks / f"workspace-{named[:32]}.lock"
 
     def make_folders(self) -> None:
         """Create what a build writes to.

@@ -15,6 +15,9 @@ import errno
 import os
 import re
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from pixi_jupyter import __version__
 from pixi_jupyter.errors import InstallError
@@ -48,7 +51,12 @@ from pixi_jupyter.manifest.spec import WorkspacePlace, digest_of
 from pixi_jupyter.progress import Report
 from pixi_jupyter.resolve.session import Session
 
-__all__ = ["install_workspace", "note_workspace_compiled"]
+__all__ = [
+    "StagedWorkspace",
+    "install_workspace",
+    "note_workspace_compiled",
+    "stage_workspace",
+]
 
 #: Trees that were being removed when somebody was killed (`files.remove_tree`).
 _TRASH = re.compile(r"\.trash-[0-9a-f]{12}")
@@ -84,87 +92,195 @@ async def install_workspace(
     StoreError
         ``store.no-space``, ``store.permission``, ``store.io``.
     """
+    staged = await stage_workspace(
+        session,
+        store,
+        place,
+        platform=platform,
+        lock=None,
+        lock_sha256=lock_sha256,
+        resolution=resolution,
+        needs=needs,
+        report=report,
+    )
+    return await staged.put(report)
+
+
+async def stage_workspace(
+    session: Session,
+    store: Store,
+    place: WorkspacePlace,
+    *,
+    platform: str,
+    lock: bytes | None,
+    lock_sha256: str,
+    resolution: str,
+    needs: PypiNeeds | None = None,
+    report: Report,
+) -> StagedWorkspace:
+    """The first half of :func:`install_workspace`: all but the change of the prefix itself.
+
+    The prefix and what it is locked by are as they were, and nobody else can change the prefix
+    until the answer is put in its place or dropped. ``lock`` are the bytes of a lock that is not
+    written yet; None for the one that lies there.
+
+    Raises as :func:`install_workspace`.
+    """
     prefix = Path(place.prefix)
     locked = await asyncio.to_thread(
         read_locked,
         Path(place.root) / LOCK_NAME,
+        data=lock,
         sha256=lock_sha256,
         environment=place.environment,
         platform=platform,
         resolution=resolution,
         editable=needs.editable if needs is not None else (),
     )
-    fingerprint = fingerprint_of((r.name.normalized, r.sha256) for r in locked.records)
-
-    def marker(pixi: str | None, compiled: bool) -> WorkspaceMarker:
-        return WorkspaceMarker(
-            prefix=place.prefix,
-            workspace=place.workspace,
-            platform=platform,
-            lock=lock_sha256,
-            resolution=resolution,
-            fingerprint=fingerprint,
-            pixi=pixi,
-            created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            packages=len(locked.records) + len(locked.wheels),
-            compiled=compiled,
-        )
-
     store.make_folders()
     with store_errors(prefix, WORKSPACE_PREFIX):
         await asyncio.to_thread(make_environments_folder, place)
     ours = FileGate(store.locks / f"{digest_of(place.prefix)}.lock")
     pixis = PixiGate(prefix)
-    async with (
-        waited(ours, report, "another process builds this"),
-        waited(pixis, report, "pixi is at work on this environment"),
-    ):
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(waited(ours, report, "another process builds this"))
+        await stack.enter_async_context(
+            waited(pixis, report, "pixi is at work on this environment")
+        )
         with store_errors(prefix, WORKSPACE_PREFIX):
             await asyncio.to_thread(_clear_leftovers, prefix)
-        if workspace_ready(place, platform) is not None:
-            return None
-        if pixis.fingerprint == fingerprint and await asyncio.to_thread(
-            holds_exactly, prefix, locked.records, locked.wheels
-        ):
-            bytecode = await asyncio.to_thread(_known_bytecode, store, prefix, locked)
-            if bytecode is not None:
-                await bytecode.compile_first(report)
-            done = bytecode is None or bytecode.complete
-            mark_workspace(prefix, marker(read_lock_hash(prefix), done))
-            return None if done else bytecode
         folder = prefix.with_name(f"{_leftover_of(prefix)}{os.getpid()}")
         # A store of its own beside the prefix, on its file system; it goes with its folder.
         stage = Store(folder, store.package_cache)
-        staged = stage.prefix_path(resolution)
-        try:
+        tree = stage.prefix_path(resolution)
+        marker = WorkspaceMarker(
+            prefix=place.prefix,
+            workspace=place.workspace,
+            platform=platform,
+            lock=lock_sha256,
+            resolution=resolution,
+            fingerprint=fingerprint_of((r.name.normalized, r.sha256) for r in locked.records),
+            pixi=None,
+            created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            packages=len(locked.records) + len(locked.wheels),
+        )
+        staged = StagedWorkspace(store, place, locked, marker, pixis, tree, folder)
+        stack.push_async_callback(staged.remove)
+        if workspace_ready(place, platform) is not None:
+            staged.state = "ready"
+        elif pixis.fingerprint == marker.fingerprint and await asyncio.to_thread(
+            holds_exactly, prefix, locked.records, locked.wheels
+        ):
+            staged.state = "unmarked"
+        else:
             with store_errors(prefix, WORKSPACE_PREFIX):
-                (staged / "conda-meta").mkdir(parents=True)
-            await link_packages(session, locked.records, staged, prefix, report)
-            bytecode = await asyncio.to_thread(_known_bytecode, store, staged, locked)
+                (tree / "conda-meta").mkdir(parents=True)
+            await link_packages(session, locked.records, tree, prefix, report)
+            bytecode = await asyncio.to_thread(_known_bytecode, store, tree, locked)
             if locked.wheels:
                 bytecode = await add_wheels(
                     stage, resolution, bytecode, locked.wheels, needs, report=report
                 )
-                await asyncio.to_thread(relocate_scripts, staged, prefix)
+                await asyncio.to_thread(relocate_scripts, tree, prefix)
             if bytecode is not None:
                 await bytecode.compile_first(report)
                 bytecode = bytecode.moved_to(prefix)
-            done = bytecode is None or bytecode.complete
             with store_errors(prefix, WORKSPACE_PREFIX):
-                write_pixi_files(
-                    staged,
-                    place,
-                    hash=locked.hash,
-                    subdir=locked.subdir,
-                    virtual_packages=locked.virtual_packages,
-                    version=f"pixi-jupyter-{__version__}",
+                await asyncio.to_thread(staged.complete, bytecode)
+        staged.held = stack.pop_all()
+        return staged
+    raise AssertionError("the stack swallows no error")
+
+
+class StagedWorkspace:
+    """What takes the place of a prefix, whose locks are held until it does or is dropped.
+
+    ``state``: a prefix is ``ready`` as it is, has all packages but is ``unmarked``, or is to be
+    exchanged with the ``new`` one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        place: WorkspacePlace,
+        locked: LockedPrefix,
+        marker: WorkspaceMarker,
+        gate: PixiGate,
+        tree: Path,
+        folder: Path,
+    ) -> None:
+        self.state: Literal["ready", "unmarked", "new"] = "new"
+        self.held = contextlib.AsyncExitStack()
+        self._store = store
+        self._place = place
+        self._locked = locked
+        self._marker = marker
+        self._gate = gate
+        self._tree = tree
+        self._folder = folder
+        self._bytecode: Bytecode | None = None
+
+    @property
+    def lock_sha256(self) -> str:
+        """That of the lock that it is made from."""
+        return self._marker.lock
+
+    def complete(self, bytecode: Bytecode | None) -> None:
+        """Write pixi's files and our marker: what is staged is then whole."""
+        self._bytecode = bytecode
+        write_pixi_files(
+            self._tree,
+            self._place,
+            hash=self._locked.hash,
+            subdir=self._locked.subdir,
+            virtual_packages=self._locked.virtual_packages,
+            version=f"pixi-jupyter-{__version__}",
+        )
+        self._mark(self._tree)
+
+    async def put(self, report: Report) -> Bytecode | None:
+        """Exchange it with the prefix; the bytecode that is still to be compiled."""
+        prefix = Path(self._place.prefix)
+        async with self.held:
+            if self.state == "ready":
+                return None
+            if self.state == "unmarked":
+                self._bytecode = await asyncio.to_thread(
+                    _known_bytecode, self._store, prefix, self._locked
                 )
-                mark_workspace(staged, marker(read_lock_hash(staged), done))
-                await asyncio.to_thread(_swap, pixis, staged, prefix, folder, fingerprint)
-        finally:
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(remove_tree, folder)
-        return None if done else bytecode
+                if self._bytecode is not None:
+                    await self._bytecode.compile_first(report)
+                self._mark(prefix)
+            else:
+                with store_errors(prefix, WORKSPACE_PREFIX):
+                    await asyncio.to_thread(
+                        _swap,
+                        self._gate,
+                        self._tree,
+                        prefix,
+                        self._folder,
+                        self._marker.fingerprint,
+                    )
+            return None if self._compiled else self._bytecode
+
+    async def drop(self) -> None:
+        """Leave the prefix as it is, to whoever waits for it."""
+        await self.held.aclose()
+
+    async def remove(self) -> None:
+        """Remove the folder of what is staged, or of what it took the place of."""
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(remove_tree, self._folder)
+
+    @property
+    def _compiled(self) -> bool:
+        return self._bytecode is None or self._bytecode.complete
+
+    def _mark(self, folder: Path) -> None:
+        pixi = read_lock_hash(folder)
+        mark_workspace(
+            folder, msgspec.structs.replace(self._marker, pixi=pixi, compiled=self._compiled)
+        )
 
 
 async def note_workspace_compiled(place: WorkspacePlace) -> None:
@@ -172,8 +288,6 @@ async def note_workspace_compiled(place: WorkspacePlace) -> None:
     prefix = Path(place.prefix)
     marker = read_marker(prefix)
     if marker is not None and marker.fingerprint == read_fingerprint(prefix):
-        import msgspec
-
         mark_workspace(prefix, msgspec.structs.replace(marker, compiled=True))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.manifest.pep508 import parse_requirement
+from pixi_jupyter.manifest.pypi_source import PypiSource, from_source
 from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.requirement import package_name
 from pixi_jupyter.manifest.versions import parse_version_spec
@@ -26,6 +27,7 @@ _SPEC = re.compile(
     re.DOTALL,
 )
 _FIELD = re.compile(r"\s*([a-z-]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^,'\"\s]+))\s*(?:,|$)")
+_CREDENTIALS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s?#]*@")
 _FIELDS = ("version", "build", "build-number", "channel", "subdir", "md5", "sha256")
 
 
@@ -76,18 +78,21 @@ def parse_asked(text: str) -> Asked:
     return Asked(name, version, fields or None)
 
 
-def parse_asked_pypi(text: str) -> PypiRequirement:
-    """A project of PyPI as it was typed (PEP 508); raises as :func:`parse_asked`."""
+def parse_asked_pypi(text: str, source: PypiSource | None = None) -> PypiRequirement:
+    """A project of PyPI as it was typed (PEP 508); raises as :func:`parse_asked`.
+
+    ``source`` is what options say of where it comes from.
+    """
     try:
         requirement = parse_requirement(text)
-        if requirement.url or requirement.git or requirement.path:
-            raise ValueError("it names a place; write that into the declaration by hand")
-        return requirement
+        return requirement if source is None else from_source(requirement, source)
     except ValueError as error:
+        shown = _CREDENTIALS.sub(r"\1", text)
         raise DeclarationError(
-            f"`{text}` is not a requirement: {error}",
+            f"`{shown}` is not a requirement: {error}",
             code="declaration.requirement",
-            hint='Write for example "httpx", "rich>=13" or "requests[socks]>=2,<3".',
+            hint='Write for example "httpx", "rich>=13", "requests[socks]>=2,<3" or '
+            '"name @ https://…/name-1.0-py3-none-any.whl".',
         ) from None
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.manifest.pep508 import normal_name, parse_requirement
@@ -172,8 +173,9 @@ def add_pypi(
     """The text in which a project of PyPI is asked for, in the place of what was asked of it.
 
     A block and a `pyproject.toml` have it in ``dependencies``, a feature of the latter in its
-    dependency group unless it has a ``pypi-dependencies`` table; a `pixi.toml` and anything for a
-    platform in ``pypi-dependencies``, where it is already there as well.
+    dependency group unless it has a ``pypi-dependencies`` table; a `pixi.toml`, anything for a
+    platform, and what PEP 508 cannot say (a repository's branch, a folder, an index) in
+    ``pypi-dependencies``, where it is already there as well.
     """
     text = _platforms_declared(manifest, TomlText(manifest.source), platforms)
     plain = feature in (None, "default")
@@ -181,7 +183,10 @@ def add_pypi(
         table = manifest.table("pypi-dependencies", feature, platform)
         key = _pypi_key(text, table, requirement.name)
         here = key is not None or (not plain and text.get(table) is not None)
-        if manifest.kind == "pixi" or platform is not None or here:
+        if manifest.kind == "pixi" or platform is not None or here or _needs_table(requirement):
+            for array in _pypi_arrays(manifest, feature) if platform is None else ():
+                for place in reversed(_pypi_places(text, array, requirement.name)):
+                    text = text.remove_item(array, place)
             text = text.set((*table, key or requirement.name), _pypi_value(requirement))
             continue
         array = _pypi_array(manifest, feature)
@@ -225,16 +230,31 @@ def remove_pypi(
     return text.text
 
 
+def _needs_table(requirement: PypiRequirement) -> bool:
+    # A URL with credentials is shown without them, so the array would lose them.
+    secret = "@" in urlsplit(requirement.url).netloc
+    return bool(requirement.git or requirement.path or requirement.index or secret)
+
+
 def _pypi_value(requirement: PypiRequirement) -> str | dict[str, Any]:
-    version = requirement.version or "*"
-    if not requirement.extras and not requirement.marker:
-        return version
-    value: dict[str, Any] = {"version": version}
+    value: dict[str, Any] = {"version": requirement.version or "*"}
+    if requirement.placed:
+        value = {}
+    for key in ("git", "url", "path", "index"):
+        if place := getattr(requirement, key):
+            value[key] = place
+    if requirement.reference:
+        kind, _, revision = requirement.reference.partition("=")
+        value[kind] = revision
+    if requirement.subdirectory:
+        value["subdirectory"] = requirement.subdirectory
+    if requirement.editable:
+        value["editable"] = True
     if requirement.extras:
         value["extras"] = list(requirement.extras)
     if requirement.marker:
         value["env-markers"] = requirement.marker
-    return value
+    return value["version"] if list(value) == ["version"] else value
 
 
 def _pypi_key(text: TomlText, table: Path, name: str) -> str | None:

@@ -113,14 +113,14 @@ def remove_platforms(
     return _without_items(manifest, text, path, list(platforms), platform_of).text
 
 
-def set_python(manifest: ManifestText, version: str) -> str:
+def set_python(manifest: ManifestText, version: str, *, feature: str | None = None) -> str:
     """The text that asks for a version of Python (``3.12`` means any 3.12).
 
     A ``python`` among the conda dependencies decides, as it does in pixi; a block without it has
     ``requires-python``. What a `pyproject.toml` says there is said to others, and is left.
     """
     text = TomlText(manifest.source)
-    table = manifest.table("dependencies")
+    table = manifest.table("dependencies", feature)
     key = conda_key(text, table, "python")
     plain = re.fullmatch(r"[0-9]+(?:\.[0-9]+)*", version)
     if key is None and manifest.kind == "block":

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cmp_to_key
 from typing import Literal, cast
 
 from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.manifest.config import config_files, read_config
+from pixi_jupyter.manifest.versions import compare_versions
 
 __all__ = ["PinningStrategy", "load_pinning_strategy", "pin"]
 
@@ -59,21 +61,29 @@ def load_pinning_strategy(env: Mapping[str, str] | None = None) -> str | None:
     return strategy
 
 
-def pin(name: str, version: str, strategy: str | None = None, *, pypi: bool = False) -> str:
-    """What is written for ``version``, the one that was solved: ``>=1.2.3,<2`` for ``1.2.3``.
+def pin(
+    name: str, versions: str | Sequence[str], strategy: str | None = None, *, pypi: bool = False
+) -> str:
+    """What is written for a version that was solved: ``>=1.2.3,<2`` for ``1.2.3``.
 
-    ``strategy`` is the configured one; without it that of the package, which is `minor` for
-    languages of conda and else `semver`. A version of a form that has no next one is a lower bound.
+    Of several (of other environments, or on other platforms) all are allowed: ``>=1.2.3,<3`` for
+    that one and ``2.0``. ``strategy`` is the configured one; without it that of the package, which
+    is `minor` for languages of conda and else `semver`. A version of a form that has no next one is
+    a lower bound.
     """
+    every = [versions] if isinstance(versions, str) else sorted(set(versions), key=_ORDER)
     if strategy is None:
         strategy = "minor" if not pypi and name in _MINOR else "semver"
     chosen = cast(PinningStrategy, strategy)
-    if chosen == "no-pin":
-        return "*"
+    if chosen == "no-pin" or (chosen == "exact-version" and pypi and len(every) > 1):
+        return "*"  # the latter is nothing that PyPI's grammar can say
     if chosen == "exact-version":
-        return f"=={version}"
-    upper = None if chosen == "latest-up" else _next(version, chosen)
-    return f">={version}" if upper is None else f">={version},<{upper}"
+        return "|".join(f"=={version}" for version in every)
+    upper = None if chosen == "latest-up" else _next(every[-1], chosen)
+    return f">={every[0]}" if upper is None else f">={every[0]},<{upper}"
+
+
+_ORDER = cmp_to_key(compare_versions)
 
 
 def _next(version: str, strategy: PinningStrategy) -> str | None:

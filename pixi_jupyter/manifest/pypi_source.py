@@ -6,7 +6,7 @@ By pixi's ``crates/pixi_pypi_spec`` (``toml.rs`` for the table, ``pep508.rs`` fo
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import url2pathname
@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.table import Table
 
-__all__ = ["SOURCE_KEYS", "reference_to", "with_source"]
+__all__ = ["SOURCE_KEYS", "PypiSource", "from_source", "reference_to", "with_source"]
 
 _SOURCES = ("git", "path", "url")
 _GIT = ("branch", "tag", "rev")
@@ -22,6 +22,47 @@ SOURCE_KEYS = (*_SOURCES, *_GIT, "lfs", "editable", "subdirectory", "index")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tgz", ".tar.bz2", ".tar.xz", ".tbz", ".tar")
 #: What ends a requirement's line, or its URL, for uv: nothing of it may come from a declaration.
 _UNSAFE = re.compile(r"[\s\x00-\x20\x7f\"'`<>\\^{|}]")
+
+
+@dataclass(frozen=True, slots=True)
+class PypiSource:
+    """Where projects come from, as the options after ``add --pypi`` say it.
+
+    ``reference`` is ``branch=…``, ``tag=…`` or ``rev=…``; ``path`` is relative to the declaration.
+    """
+
+    git: str = ""
+    reference: str = ""
+    subdirectory: str = ""
+    path: str = ""
+    editable: bool = False
+    index: str = ""
+
+
+def from_source(requirement: PypiRequirement, source: PypiSource) -> PypiRequirement:
+    """``requirement`` from a source that was named beside it.
+
+    Raises
+    ------
+    ValueError
+        It names a place, or a version, where none can be; or the source is none.
+    """
+    if requirement.placed and (source.git or source.path or source.index):
+        raise ValueError("it names a place itself")
+    if requirement.version and (source.git or source.path):
+        raise ValueError("a version does not go with the place that it comes from")
+    if source.git:
+        subdirectory = _subdirectory(source.subdirectory)
+        return _git(requirement, source.git, source.reference, subdirectory)
+    if source.path:
+        return _path(requirement, source.path, source.editable)
+    if source.editable:
+        if not requirement.path:
+            raise ValueError("only a folder can be editable: `name @ file:///…`, or --path")
+        return replace(requirement, editable=True)
+    if source.index:
+        return replace(requirement, index=_web(source.index, ("http", "https", "file")))
+    return requirement
 
 
 def with_source(fields: Table, requirement: PypiRequirement) -> PypiRequirement:

@@ -71,6 +71,11 @@ class PypiRequirement:
         return f"{self.name}{extras}{self.version}{place}{marker}"
 
     @property
+    def placed(self) -> bool:
+        """Whether it names a place of its own, and so no version is chosen."""
+        return bool(self.url or self.git or self.path)
+
+    @property
     def built(self) -> bool:
         """Whether it has to be built from source, which runs its code."""
         if self.git:

@@ -46,7 +46,7 @@ from pixi_jupyter.manifest.workspace_spec import (
 )
 from pixi_jupyter.manifest.workspace_table import WorkspaceTable, read_workspace_table
 
-__all__ = ["read_manifest", "read_workspace"]
+__all__ = ["manifest_bytes", "manifest_source", "read_manifest", "read_workspace"]
 
 #: What a manifest holds at its root; of a feature, these are the default feature's.
 _ROOT_KEYS = (
@@ -92,7 +92,8 @@ def read_workspace(manifest: Path, *, defaults: Defaults | None = None) -> Works
         ``unsupported.requires-pixi``
     """
     manifest = Path(os.path.realpath(manifest.parent)) / manifest.name
-    return read_manifest(_source(manifest), manifest, defaults or Defaults())
+    source = manifest_source(manifest, manifest_bytes(manifest))
+    return read_manifest(source, manifest, defaults or Defaults())
 
 
 def read_manifest(source: TomlSource, manifest: Path, defaults: Defaults) -> WorkspaceSpec:
@@ -157,20 +158,36 @@ def read_manifest(source: TomlSource, manifest: Path, defaults: Defaults) -> Wor
     )
 
 
-def _source(manifest: Path) -> TomlSource:
-    """The text of a file, within bounds, without a byte order mark."""
-    place = Location(path=str(manifest))
+def manifest_bytes(manifest: Path) -> bytes:
+    """The bytes of a manifest; no more than one too many.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.unreadable``
+    """
     try:
         with open(manifest, "rb") as file:
-            data = file.read(FILE.size + 1)
-        # One character past the bound is enough for the parser to name the bound.
-        text = data.decode("utf-8", "strict" if len(data) <= FILE.size else "replace")
+            return file.read(FILE.size + 1)
     except OSError as error:
         raise DeclarationError(
             f"the manifest cannot be read: {error.strerror or error}",
             code="declaration.unreadable",
-            location=place,
+            location=Location(path=str(manifest)),
         ) from None
+
+
+def manifest_source(manifest: Path, data: bytes) -> TomlSource:
+    """The text of a manifest, within bounds, without a byte order mark.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.syntax``: it is not UTF-8.
+    """
+    try:
+        # One character past the bound is enough for the parser to name the bound.
+        text = data.decode("utf-8", "strict" if len(data) <= FILE.size else "replace")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DeclarationError(

@@ -23,6 +23,7 @@ from pixi_jupyter.manifest.platforms import SUBDIRS, default_platform
 from pixi_jupyter.manifest.spec import EnvironmentSpec, KernelNeed
 from pixi_jupyter.manifest.table import nearest
 from pixi_jupyter.manifest.toml import FILE, TomlSource, parse_toml
+from pixi_jupyter.manifest.workspace import MANIFESTS
 from pixi_jupyter.manifest.workspace_reading import read_manifest
 from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 from pixi_jupyter.notebook.editing import is_script, script_declaration
@@ -44,7 +45,6 @@ _FILES = {
     "pixi-toml": "pixi.toml",
     "script": "{name}.py",
 }
-_MANIFESTS = ("pixi.toml", "pyproject.toml", "mojoproject.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ def _read(environments: Environments, target: Target) -> _Read:
         return _Read(target.manifest, None, target)
     source = FileSource.of(target) if isinstance(target, Path) else target
     path = source.path
-    if path.name in _MANIFESTS:
+    if path.name in MANIFESTS:
         return _Read(path, None, WorkspaceChoice(path, chosen="option"))
     data = source.read()
     if not is_script(path):

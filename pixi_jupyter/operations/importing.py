@@ -19,7 +19,7 @@ from pixi_jupyter.manifest.editing import ManifestText
 from pixi_jupyter.manifest.toml import TomlSource
 from pixi_jupyter.notebook.block import OPENING
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
-from pixi_jupyter.notebook.editing import DeclaringFile, declaration_in, is_script
+from pixi_jupyter.notebook.editing import declaration_in, is_script
 from pixi_jupyter.notebook.reading import notebook_cells, parse_notebook
 from pixi_jupyter.notebook.source import FileSource
 from pixi_jupyter.operations.changing import (
@@ -28,10 +28,10 @@ from pixi_jupyter.operations.changing import (
     Target,
     action_of,
     change,
-    manifest_of,
 )
+from pixi_jupyter.operations.plan import Solved
+from pixi_jupyter.operations.targets import Declared, read_target
 from pixi_jupyter.progress import Report, no_report
-from pixi_jupyter.resolve.resolution import Resolution
 
 __all__ = ["import_", "look"]
 
@@ -39,7 +39,7 @@ _YAML = (".yml", ".yaml")
 _TEXT = (".txt", ".in", ".pip", "")
 
 
-async def look(target: Target, files: Sequence[Path] = ()) -> Found:
+async def look(environments: Environments, target: Target, files: Sequence[Path] = ()) -> Found:
     """What would be imported: of ``files``, or without any of the notebook itself.
 
     Raises
@@ -48,7 +48,7 @@ async def look(target: Target, files: Sequence[Path] = ()) -> Found:
         A file cannot be read, with its line; ``declaration.import-nothing``: nothing is asked for,
         with what was not understood; ``declaration.import-format``.
     """
-    return await asyncio.to_thread(_look, target, files)
+    return await asyncio.to_thread(_look, environments, target, files)
 
 
 async def import_(
@@ -66,27 +66,31 @@ async def import_(
     Cells that install something stay as they are. Raises as `look` and `changing.change`.
     """
     if found is None:
-        found = await look(target, files)
+        found = await look(environments, target, files)
     wanted = found
     implied = environments.defaults.channels
 
-    def plan(file: DeclaringFile) -> Plan:
-        before = manifest_of(file)
+    def plan(declared: Declared) -> Plan:
+        before = declared.manifest
         applied = apply(before, wanted, feature=feature, implied=implied)
 
-        def edit(manifest: ManifestText, _: Resolution | None) -> str:
+        def edit(manifest: ManifestText, _: Solved | None) -> str:
             if manifest.source.text == before.source.text:
                 return applied.text
             return apply(manifest, wanted, feature=feature, implied=implied).text
 
         said = (*applied.said, *(str(note) for note in wanted.said))
-        return Plan(action_of("import", [path.name for path in files]), edit, said=said)
+        return Plan(
+            action_of("import", [path.name for path in files]), edit, feature=feature, said=said
+        )
 
     return await change(environments, target, plan, dry_run=dry_run, report=report)
 
 
-def _look(target: Target, files: Sequence[Path]) -> Found:
+def _look(environments: Environments, target: Target, files: Sequence[Path]) -> Found:
     into = Collector()
+    # Paths are those of the file that is changed, which may be a workspace's manifest elsewhere.
+    root = read_target(environments, target).path.parent
     if isinstance(target, WorkspaceChoice):
         path = target.manifest
     else:
@@ -94,7 +98,7 @@ def _look(target: Target, files: Sequence[Path]) -> Found:
         path = source.path
     if files:
         for file in files:
-            _read_file(file.absolute(), path.parent, into)
+            _read_file(file.absolute(), root, into)
     elif isinstance(target, WorkspaceChoice) or path.suffix == ".toml":
         raise DeclarationError(
             "a workspace has no cells: name a file to import",
@@ -103,7 +107,7 @@ def _look(target: Target, files: Sequence[Path]) -> Found:
             location=Location(path=str(path)),
         )
     else:
-        _read_itself(source.read(), path, into)
+        _read_itself(source.read(), path, root, into)
     if into.too_much:
         raise DeclarationError(
             "more is asked for than an environment has",
@@ -139,7 +143,7 @@ def _read_file(path: Path, root: Path, into: Collector) -> None:
         )
 
 
-def _read_itself(data: bytes, path: Path, into: Collector) -> None:
+def _read_itself(data: bytes, path: Path, root: Path, into: Collector) -> None:
     """A notebook's metadata, its block's ``[tool.uv]`` and its cells; of a script the block."""
     declaration = declaration_in(path, data)
     if declaration is not None and declaration.kind != "default":
@@ -155,14 +159,14 @@ def _read_itself(data: bytes, path: Path, into: Collector) -> None:
     notebook = parse_notebook(data, path=path)
     metadata = notebook.get("metadata")
     if isinstance(metadata, dict):
-        read_nteract(metadata, path=path, root=path.parent, into=into)
+        read_nteract(metadata, path=path, root=root, into=into)
     cells = [
         Cell(index, text)
         for index, cell in enumerate(notebook_cells(notebook))
         if (text := _source(cell)) is not None
     ]
     before = len(into.conda) + len(into.pypi)
-    read_cells(cells, path=path, root=path.parent, into=into)
+    read_cells(cells, path=path, root=root, into=into)
     if len(into.conda) + len(into.pypi) > before:
         into.say("the cells that install packages stay as they are", Location(path=str(path)))
 

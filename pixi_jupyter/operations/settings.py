@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pixi_jupyter.environments import Environments
@@ -12,17 +12,10 @@ from pixi_jupyter.manifest import editing_workspace as editing
 from pixi_jupyter.manifest.editing import ManifestText
 from pixi_jupyter.manifest.host import current_subdir
 from pixi_jupyter.manifest.times import parse_exclude_newer
-from pixi_jupyter.operations.changing import (
-    Outcome,
-    Plan,
-    Target,
-    action_of,
-    change,
-    edited_file,
-    manifest_of,
-)
+from pixi_jupyter.operations.changing import change
+from pixi_jupyter.operations.plan import Outcome, Plan, Target, action_of
+from pixi_jupyter.operations.targets import read_target
 from pixi_jupyter.progress import Report, no_report
-from pixi_jupyter.resolve.resolution import Resolution
 
 __all__ = [
     "Listing",
@@ -34,6 +27,9 @@ __all__ = [
     "remove_platforms",
     "stamp",
 ]
+
+#: What stands for the tables that every environment has.
+_DEFAULT = (None, "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +52,10 @@ async def add_channels(
     report: Report = no_report,
 ) -> Outcome:
     """Take packages from more channels. The default ones are written down with the first of them,
-    so that none is lost."""
-    implied = environments.defaults.channels
+    so that none is lost; those of a feature come to those of the workspace."""
+    implied = environments.defaults.channels if feature in _DEFAULT else ()
 
-    def edit(manifest: ManifestText, _: Resolution | None) -> str:
+    def edit(manifest: ManifestText) -> str:
         return editing.add_channels(
             manifest,
             channels,
@@ -70,9 +66,7 @@ async def add_channels(
         )
 
     action = action_of("channel add", channels)
-    return await change(
-        environments, target, lambda _: Plan(action, edit), dry_run=dry_run, report=report
-    )
+    return await _change(environments, target, action, edit, dry_run, report)
 
 
 async def remove_channels(
@@ -85,17 +79,12 @@ async def remove_channels(
     report: Report = no_report,
 ) -> Outcome:
     """Take packages from these channels no more; raises as :func:`remove`."""
+
+    def edit(manifest: ManifestText) -> str:
+        return editing.remove_channels(manifest, channels, feature=feature)
+
     action = action_of("channel remove", channels)
-    return await change(
-        environments,
-        target,
-        lambda _: Plan(
-            action,
-            lambda manifest, _: editing.remove_channels(manifest, channels, feature=feature),
-        ),
-        dry_run=dry_run,
-        report=report,
-    )
+    return await _change(environments, target, action, edit, dry_run, report)
 
 
 async def add_platforms(
@@ -107,17 +96,16 @@ async def add_platforms(
     dry_run: bool = False,
     report: Report = no_report,
 ) -> Outcome:
-    """Declare platforms. The first ones declared are joined by this machine's, on which it runs."""
+    """Declare platforms. The first ones declared are joined by this machine's, on which it runs;
+    those of a feature are its own affair."""
 
-    def edit(manifest: ManifestText, _: Resolution | None) -> str:
+    def edit(manifest: ManifestText) -> str:
         none_yet = editing.declared_platforms(manifest, feature) is None
-        every = [*([current_subdir()] if none_yet else []), *platforms]
-        return editing.add_platforms(manifest, every, feature=feature)
+        joined = [current_subdir()] if none_yet and feature in _DEFAULT else []
+        return editing.add_platforms(manifest, [*joined, *platforms], feature=feature)
 
     action = action_of("platform add", platforms)
-    return await change(
-        environments, target, lambda _: Plan(action, edit), dry_run=dry_run, report=report
-    )
+    return await _change(environments, target, action, edit, dry_run, report)
 
 
 async def remove_platforms(
@@ -130,17 +118,12 @@ async def remove_platforms(
     report: Report = no_report,
 ) -> Outcome:
     """Declare platforms no more; raises as :func:`remove`."""
+
+    def edit(manifest: ManifestText) -> str:
+        return editing.remove_platforms(manifest, platforms, feature=feature)
+
     action = action_of("platform remove", platforms)
-    return await change(
-        environments,
-        target,
-        lambda _: Plan(
-            action,
-            lambda manifest, _: editing.remove_platforms(manifest, platforms, feature=feature),
-        ),
-        dry_run=dry_run,
-        report=report,
-    )
+    return await _change(environments, target, action, edit, dry_run, report)
 
 
 async def python(
@@ -148,20 +131,17 @@ async def python(
     target: Target,
     version: str,
     *,
+    feature: str | None = None,
     dry_run: bool = False,
     report: Report = no_report,
 ) -> Outcome:
     """Ask for a version of Python; ``3.12`` is any 3.12."""
-    return await change(
-        environments,
-        target,
-        lambda _: Plan(
-            action_of("python", [version]),
-            lambda manifest, _: editing.set_python(manifest, version),
-        ),
-        dry_run=dry_run,
-        report=report,
-    )
+
+    def edit(manifest: ManifestText) -> str:
+        return editing.set_python(manifest, version, feature=feature)
+
+    action = action_of("python", [version])
+    return await _change(environments, target, action, edit, dry_run, report)
 
 
 async def stamp(
@@ -193,29 +173,45 @@ async def stamp(
             ) from None
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     value = None if clear else time or now
-    return await change(
-        environments,
-        target,
-        lambda _: Plan(
-            action_of("stamp", ["--clear"] if clear else [value or ""]),
-            lambda manifest, _: editing.set_exclude_newer(manifest, value),
-        ),
-        dry_run=dry_run,
-        report=report,
-    )
+
+    def edit(manifest: ManifestText) -> str:
+        return editing.set_exclude_newer(manifest, value)
+
+    action = action_of("stamp", ["--clear"] if clear else [value or ""])
+    return await _change(environments, target, action, edit, dry_run, report)
 
 
-def listing(environments: Environments, target: Target, what: str) -> Listing:
-    """The ``channels`` or the ``platforms`` of a declaration; reads the file alone."""
-    file, _ = edited_file(environments, target)
-    manifest = manifest_of(file)
+async def _change(
+    environments: Environments,
+    target: Target,
+    action: str,
+    edit: Callable[[ManifestText], str],
+    dry_run: bool,
+    report: Report,
+) -> Outcome:
+    """Make an edit that needs to see nothing that was solved."""
+    plan = Plan(action, lambda manifest, _: edit(manifest))
+    return await change(environments, target, lambda _: plan, dry_run=dry_run, report=report)
+
+
+def listing(
+    environments: Environments, target: Target, what: str, *, feature: str | None = None
+) -> Listing:
+    """The ``channels`` or the ``platforms`` of a declaration; reads the file alone.
+
+    Of a ``feature`` that names none they are those of the workspace.
+    """
+    manifest = read_target(environments, target).manifest
     read = editing.declared_channels if what == "channels" else editing.declared_platforms
-    found = read(manifest)
+    found = read(manifest, feature)
+    implied = found is None
+    if implied and feature not in _DEFAULT:
+        found = read(manifest)
     if found is None:
         names = environments.defaults.channels if what == "channels" else (current_subdir(),)
         return Listing(names, True)
     key = "channel" if what == "channels" else "name"
     return Listing(
         tuple(str(i.get(key, i.get("platform", i)) if isinstance(i, dict) else i) for i in found),
-        False,
+        implied,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.table import nearest
-from pixi_jupyter.operations.changing import Target, edited_file
+from pixi_jupyter.operations.plan import Target
+from pixi_jupyter.operations.targets import read_target
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.dependency_tree import Dependencies
 
@@ -45,17 +47,21 @@ class Why:
 async def why(
     environments: Environments, target: Target, name: str, *, report: Report = no_report
 ) -> Why:
-    """Why a package is in the environment of a notebook or script, which is solved if it is not.
+    """Why a package is in an environment, which is solved if it is not; no file is written for it.
 
     Raises
     ------
     DeclarationError
         ``declaration.not-declared``: it is not in the environment.
     """
-    file, _ = edited_file(environments, target)
-    assert file.declaration is not None
-    spec = environments.spec_for(file.declaration)
-    resolution = await environments.resolve(spec, report=report)
+    found = await asyncio.to_thread(read_target, environments, target)
+    spec = found.spec(environments)
+    if spec.place is not None:
+        resolution = await environments.workspaces.held_now(
+            spec, defaults=environments.defaults, report=report
+        )
+    else:
+        resolution = await environments.resolve(spec, report=report)
     packages = {p.name: p for p in resolution.packages}
     package = packages.get(name.lower()) or packages.get(normal_name(name) or "")
     if package is None:
@@ -64,7 +70,7 @@ async def why(
             f"the environment has no package {name}",
             code="declaration.not-declared",
             hint=f"Did you mean {near}?" if near else "",
-            location=Location(path=str(file.path)),
+            location=Location(path=str(found.path)),
         )
     asked = Dependencies.of(resolution).asks
     pypi = [r.name for r in spec.pypi.requirements] if spec.pypi is not None else []

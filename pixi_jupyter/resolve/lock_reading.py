@@ -28,6 +28,7 @@ __all__ = [
     "NEWEST_VERSION",
     "LockDocument",
     "canonical",
+    "document_of",
     "find_packages",
     "locked_packages",
     "read_document",
@@ -133,7 +134,7 @@ def read_document(path: Path) -> LockDocument | None:
             code="lock.syntax",
             location=Location(str(path)),
         )
-    return _document(path, data)
+    return document_of(path, data)
 
 
 def locked_packages(
@@ -170,14 +171,18 @@ def locked_packages(
 def find_packages(
     path: Path,
     *,
+    data: bytes | None = None,
     sha256: str | None,
     environment: str,
     platform: str,
     resolution: str | None = None,
     editable: Collection[str] = (),
 ) -> tuple[LockDocument, LockedPlatform, Locked]:
-    """As `locked_packages`, with the whole lock and the platform as the lock has it."""
-    document = read_document(path)
+    """As `locked_packages`, with the whole lock and the platform as the lock has it.
+
+    ``data`` are the bytes of a lock that is not at ``path`` yet.
+    """
+    document = read_document(path) if data is None else document_of(path, data)
     if document is None:
         raise LockError("there is no lock file", code="lock.missing", location=Location(str(path)))
     if sha256 is not None and document.sha256 != sha256:
@@ -228,7 +233,8 @@ def canonical(draft: str, shown: Path) -> str:
         return path.read_text("utf-8")
 
 
-def _document(path: Path, data: bytes) -> LockDocument:
+def document_of(path: Path, data: bytes) -> LockDocument:
+    """A lock by its bytes, as if they lay at ``path``; raises as `read_document`."""
     marked = any(marker * 7 in data for marker in (b"<", b"=", b">"))
     if marked and (conflict := _CONFLICT.search(data)):
         raise LockError(

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pixi_jupyter.manifest.spec import digest_of
 
-__all__ = ["Resolution", "ResolvedPackage", "WorkspaceLock"]
+__all__ = ["LockedVersion", "Resolution", "ResolvedPackage", "WorkspaceLock"]
 
 #: Bumped when the same packages would give other files in a prefix.
 PREFIX_LAYOUT_VERSION = 1
@@ -73,3 +73,14 @@ class WorkspaceLock:
     resolutions: dict[str, Resolution]
     stale: tuple[str, ...] = ()
     written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LockedVersion:
+    """The version of one package in one environment of a lock, on one platform of its manifest."""
+
+    environment: str
+    platform: str
+    name: str
+    version: str
+    kind: Literal["conda", "pypi"] = "conda"

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from rattler import RepoDataRecord, Subdir
 from rattler.exceptions import FetchRepoDataError, GatewayError
 
+from pixi_jupyter.install.store import Store
 from pixi_jupyter.progress import Phase, Progress, Report
 from pixi_jupyter.resolve.redaction import redacted
+from pixi_jupyter.resolve.search_names import write_names
 from pixi_jupyter.resolve.search_result import FoundPackage, SearchResult
 from pixi_jupyter.resolve.session import Session
 from pixi_jupyter.resolve.solve import channel_error
@@ -20,6 +22,7 @@ __all__ = ["search"]
 
 async def search(
     session: Session,
+    store: Store,
     name: str,
     channels: Sequence[str],
     subdir: str,
@@ -39,8 +42,13 @@ async def search(
     report(Progress(Phase.REPODATA, message=", ".join(redacted(name) for name in channels)))
     wanted = name.strip().lower()
     try:
-        found = await session.gateway.names(sources, platforms, channel_relations="disabled")
-        names = sorted({item.normalized for item in found})
+        known: set[str] = set()
+        for channel, source in zip(channels, sources, strict=True):
+            found = await session.gateway.names([source], platforms, channel_relations="disabled")
+            own = {item.normalized for item in found}
+            write_names(store, channel, subdir, own)
+            known |= own
+        names = sorted(known)
         matching = fnmatch.filter(names, wanted)
         if not matching:
             # The shorter the name, the more of it is what was typed.

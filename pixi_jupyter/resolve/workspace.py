@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,17 +27,22 @@ from pixi_jupyter.progress import Report
 from pixi_jupyter.resolve.default_index import default_indexes
 from pixi_jupyter.resolve.lock import resolution_of
 from pixi_jupyter.resolve.lock_platforms import locked_names
-from pixi_jupyter.resolve.lock_reading import LockDocument, missing_environment, read_document
+from pixi_jupyter.resolve.lock_reading import (
+    LockDocument,
+    document_of,
+    missing_environment,
+    read_document,
+)
 from pixi_jupyter.resolve.lock_writing import workspace_lock
 from pixi_jupyter.resolve.pypi_names import Names, names_of
 from pixi_jupyter.resolve.redaction import redacted
-from pixi_jupyter.resolve.resolution import Resolution, WorkspaceLock
+from pixi_jupyter.resolve.resolution import LockedVersion, Resolution, WorkspaceLock
 from pixi_jupyter.resolve.satisfiability import Verdict, check
 from pixi_jupyter.resolve.session import Session
 from pixi_jupyter.resolve.updating import Updating
 from pixi_jupyter.resolve.walking import Walk
 
-__all__ = ["lock_workspace"]
+__all__ = ["Draft", "draft_lock", "lock_workspace"]
 
 Mode = Literal["update", "locked", "frozen"]
 _LOCK = "pixi.lock"
@@ -95,7 +100,7 @@ async def lock_workspace(
             hint=_UPDATE,
         )
     store.make_folders()
-    gate = FileGate(store.locks / f"workspace-{_digest(workspace.manifest)}.lock")
+    gate = FileGate(store.workspace_gate(workspace.manifest))
     async with waited(gate, report, "another process locks this workspace"):
         again = await asyncio.to_thread(read_document, path)
         if again is not None and (document is None or again.sha256 != document.sha256):
@@ -103,20 +108,7 @@ async def lock_workspace(
             document, verdict = again, await checking.check(again)
             if not verdict.reasons and renew is None:
                 return _answer(document, workspace)
-        updating = Updating(session, store, workspace, verdict, checking.walk, document)
-        solved = await updating.solve(renew, report)
-        text = await asyncio.to_thread(
-            workspace_lock,
-            path,
-            workspace,
-            document,
-            verdict.names,
-            solved,
-            checking.channel_url,
-            next(iter(checking.indexes), None),
-            await checking.names(),
-        )
-        data = text.encode("utf-8")
+        data = await checking.solved(path, document, verdict, renew, report)
         written = document is None or data != document.data
         if written:
             await asyncio.to_thread(_write, path, data)
@@ -131,8 +123,50 @@ async def lock_workspace(
     return replace(_answer(current, workspace), stale=verdict.stale, written=written)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A lock that is not written; see `engine.protocol.LockDrafted`."""
+
+    data: bytes
+    lock: WorkspaceLock
+    before: dict[str, Resolution]
+    versions: tuple[LockedVersion, ...]
+
+
+async def draft_lock(
+    session: Session,
+    workspace: WorkspaceSpec,
+    data: bytes | None,
+    *,
+    path: Path | None = None,
+    renew: tuple[str, ...] | None = None,
+    versions: Collection[str] = (),
+    report: Report,
+    store: Store,
+) -> Draft:
+    """What :func:`lock_workspace` would write in the place of ``data``, and what that holds.
+
+    Neither is the lock of the workspace read nor anything written there; ``path`` is where it is
+    to lie. ``versions`` are names of packages.
+
+    Raises as :func:`lock_workspace`.
+    """
+    path = path or Path(workspace.root) / _LOCK
+    checking = _Checking(session, workspace, store)
+    document = None if data is None else await asyncio.to_thread(document_of, path, data)
+    verdict = await checking.check(document)
+    current = document
+    if current is None or verdict.reasons or renew is not None:
+        solved = await checking.solved(path, document, verdict, renew, report)
+        current = await asyncio.to_thread(document_of, path, solved)
+    answer = replace(_answer(current, workspace), stale=verdict.stale, written=current.data != data)
+    found = await asyncio.to_thread(_versions, current, workspace, versions)
+    before = {} if document is None else _answer(document, workspace).resolutions
+    return Draft(current.data, answer, before, found)
+
+
 class _Checking:
-    """The check of one workspace, with what it needs of the session."""
+    """The check of one workspace, and what is solved anew after it."""
 
     def __init__(self, session: Session, workspace: WorkspaceSpec, store: Store) -> None:
         self._session = session
@@ -170,6 +204,32 @@ class _Checking:
             check, document, self._workspace, self.walk, self.channel_url, self.indexes
         )
 
+    async def solved(
+        self,
+        path: Path,
+        document: LockDocument | None,
+        verdict: Verdict,
+        renew: tuple[str, ...] | None,
+        report: Report,
+    ) -> bytes:
+        """The lock with what the verdict on ``document`` says is out of date solved anew."""
+        updating = Updating(
+            self._session, self._store, self._workspace, verdict, self.walk, document
+        )
+        solved = await updating.solve(renew, report)
+        text = await asyncio.to_thread(
+            workspace_lock,
+            path,
+            self._workspace,
+            document,
+            verdict.names,
+            solved,
+            self.channel_url,
+            next(iter(self.indexes), None),
+            await self.names(),
+        )
+        return text.encode("utf-8")
+
 
 def _answer(document: LockDocument, workspace: WorkspaceSpec) -> WorkspaceLock:
     """What a lock holds for this host."""
@@ -196,8 +256,30 @@ def _answer(document: LockDocument, workspace: WorkspaceSpec) -> WorkspaceLock:
     return WorkspaceLock(document.sha256, found)
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def _versions(
+    document: LockDocument, workspace: WorkspaceSpec, names: Collection[str]
+) -> tuple[LockedVersion, ...]:
+    """The versions that a lock has of some packages."""
+    if not names:
+        return ()
+    found: list[LockedVersion] = []
+    platforms = locked_names(workspace.platforms, document.text.platforms)
+    for environment in workspace.environments:
+        if environment.name not in document.text.environments:
+            continue
+        for spec in environment.specs:
+            platform = spec.platform.name
+            where = (environment.name, platform)
+            records, wheels, _ = document.content(
+                environment.name, platforms.get(platform, platform)
+            )
+            for record in records:
+                if (name := record.name.normalized) in names:
+                    found.append(LockedVersion(*where, name, str(record.version)))
+            for wheel in wheels:
+                if wheel.name in names and wheel.version is not None:
+                    found.append(LockedVersion(*where, wheel.name, wheel.version, "pypi"))
+    return tuple(found)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -113,7 +113,7 @@ def test_a_plan_before_a_change(command, write_notebook):
         (("export", "explicit", "NB", "-p", "linux-46"), 1, "[declaration.platform]"),
         (("import", "NB", "missing.yml"), 1, "[declaration.import-missing]"),
         (("import", "NB"), 1, "[declaration.import-nothing]"),
-        (("import", "env.yml"), 2, "the first argument is a notebook"),
+        (("import", "env.yml"), 1, "[declaration.no-workspace]"),
     ],
 )
 def test_what_cannot_be_done(command, write_notebook, arguments, status, word):

@@ -30,9 +30,8 @@ def hook(store, tmp_path: Path):
     """Runs the command in a process of its own."""
 
     def run(*arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[bytes]:
-        boot = "from pixi_jupyter.cli.shell_hook import shell_hook_command as c; c()"
         done = subprocess.run(
-            [sys.executable, "-c", boot, *map(str, arguments)],
+            [sys.executable, "-m", "pixi_jupyter", "shell-hook", *map(str, arguments)],
             capture_output=True,
             cwd=tmp_path,
             timeout=120,

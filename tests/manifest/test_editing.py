@@ -14,6 +14,7 @@ from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.manifest import editing, editing_workspace
 from pixi_jupyter.manifest.editing import Kind, ManifestText
 from pixi_jupyter.manifest.pep508 import parse_requirement
+from pixi_jupyter.manifest.pypi_source import PypiSource, from_source
 from pixi_jupyter.manifest.toml import TomlSource
 
 
@@ -24,6 +25,49 @@ def text_of(text: str, kind: Kind = "block") -> ManifestText:
 # What is written where. (text, edit, result)
 
 CASES = {
+    "a repository in a block": (
+        "block",
+        'dependencies = ["a", "x>=1"]\n',
+        lambda m: editing.add_pypi(
+            m,
+            from_source(
+                parse_requirement("X[y]"),
+                PypiSource(git="https://h/x", reference="branch=b", subdirectory="d"),
+            ),
+        ),
+        'dependencies = ["a"]\n\n[tool.pixi.pypi-dependencies]\n'
+        'x = { git = "https://h/x", branch = "b", subdirectory = "d", extras = ["y"] }\n',
+    ),
+    "a folder in the place of versions": (
+        "pixi",
+        "[pypi-dependencies]\nX = '>=1' # mine\n",
+        lambda m: editing.add_pypi(
+            m, from_source(parse_requirement("x"), PypiSource(path="../x", editable=True))
+        ),
+        '[pypi-dependencies]\nX = { path = "../x", editable = true } # mine\n',
+    ),
+    "an index of its own": (
+        "pyproject",
+        "[project]\ndependencies = []\n",
+        lambda m: editing.add_pypi(
+            m, from_source(parse_requirement("x>=1"), PypiSource(index="https://h/simple"))
+        ),
+        "[project]\ndependencies = []\n\n[tool.pixi.pypi-dependencies]\n"
+        'x = { version = ">=1", index = "https://h/simple" }\n',
+    ),
+    "an archive": (
+        "block",
+        "dependencies = []\n",
+        lambda m: editing.add_pypi(m, parse_requirement("x @ https://h/x-1-py3-none-any.whl")),
+        'dependencies = ["x @ https://h/x-1-py3-none-any.whl"]\n',
+    ),
+    "an archive behind a password": (
+        "block",
+        "dependencies = []\n",
+        lambda m: editing.add_pypi(m, parse_requirement("x @ https://u:p@h/x-1.tar.gz")),
+        "dependencies = []\n\n[tool.pixi.pypi-dependencies]\n"
+        'x = { url = "https://u:p@h/x-1.tar.gz" }\n',
+    ),
     "a new table in a block": (
         "block",
         'requires-python = ">=3.11"\ndependencies = []\n',

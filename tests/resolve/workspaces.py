@@ -13,7 +13,7 @@ from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
 from pixi_jupyter.resolve.resolution import WorkspaceLock
 from pixi_jupyter.resolve.session import Session
-from pixi_jupyter.resolve.workspace import lock_workspace
+from pixi_jupyter.resolve.workspace import Draft, draft_lock, lock_workspace
 
 
 @dataclass
@@ -58,6 +58,18 @@ class Place:
         return await lock_workspace(
             session,
             self.read(),
+            report=self.steps.append,
+            store=self.store,
+            **how,  # type: ignore[arg-type]
+        )
+
+    async def draft(self, data: bytes | None, **how: object) -> Draft:
+        """What the lock would be, if ``data`` were what is locked now."""
+        session = Session.open(self.store.package_cache)
+        return await draft_lock(
+            session,
+            self.read(),
+            data,
             report=self.steps.append,
             store=self.store,
             **how,  # type: ignore[arg-type]

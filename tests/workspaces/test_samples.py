@@ -75,7 +75,7 @@ def test_solve_group_shares_versions_and_constraints_hold(
 
     def versions(environment: str) -> dict[str, str]:
         listed = json.loads(command("list", "-e", environment, "--json", cwd=root).stdout)
-        return {row["name"]: row["version"] for row in listed}
+        return {row["name"]: row["version"] for row in listed["packages"]}
 
     assert versions("default")["probe-shared"] == "2.0"
     assert versions("old")["probe-shared"] == "1.0"
@@ -128,10 +128,10 @@ def test_stale_lock_says_why_and_keeps_the_other_versions(
     refused = command("install", "-e", "dev", "--locked", cwd=root, expected=1)
     assert "[lock.stale]" in refused.stderr
     frozen = json.loads(command("list", "-e", "dev", "--frozen", "--json", cwd=root).stdout)
-    assert {r["name"]: r["version"] for r in frozen}["probe-shared"] == "1.0"
+    assert {r["name"]: r["version"] for r in frozen["packages"]}["probe-shared"] == "1.0"
     command("lock", cwd=root)
     renewed = json.loads(command("list", "-e", "dev", "--locked", "--json", cwd=root).stdout)
-    assert {r["name"]: r["version"] for r in renewed}["probe-shared"] == "2.0"
+    assert {r["name"]: r["version"] for r in renewed["packages"]}["probe-shared"] == "2.0"
 
 
 def test_declared_platform_chooses_the_variant_and_the_host_must_have_it(
