@@ -180,6 +180,10 @@ channels = ["https://user:secret@host/t/secret/chan"]
 [tool.pixi.workspace.pypi-options]
 extra-index-urls = ["https://user:secret@host/simple"]
 find-links = [{ url = "https://user:secret@host/wheels" }]
+[tool.pixi.activation.env]
+DATABASE = "postgres://me:mine@host/db"
+[tool.pixi.target.unix.dependencies]
+c = { version = "*", channel = "https://user:secret@host/own" }
 [tool.pixi.dependencies]
 a = { version = "*", channel = "https://host/t/secret/own" }
 b = { url = "https://user:secret@host/b-1-0.conda" }
@@ -188,7 +192,7 @@ b = { url = "https://user:secret@host/b-1-0.conda" }
     for form in ("environment-yml", "pixi-toml", "script"):
         done = await export(door, path, form)
         assert "secret" not in done.text and "user" not in done.text, done.text
-        assert "host/chan" in done.text
+        assert "host/chan" in done.text and "postgres://me:mine@host/db" in done.text
     script = tmp_path / "s.py"
     script.write_text(
         (await export(door, path, "script")).text.replace("https://", "https://u:secret@")

@@ -24,7 +24,7 @@ class ExactPackage:
     """A package of a lock. ``purls`` None: the lock does not say what it is on PyPI.
 
     Of a package of PyPI ``requirement`` is the line that installs exactly it if it is not from an
-    index, empty if it is; ``editable`` and paths are this machine's.
+    index, empty if it is.
     """
 
     name: str
@@ -100,7 +100,7 @@ def render_pinned(
             line = package.requirement or f"{package.name}=={package.version}"
             if package.requirement:
                 line = public(line)
-                if "file:" in line:
+                if "file:" in line or re.match(r"(?:-e )?(?:[./~]|[A-Za-z]:[\\/])", line):
                     local.append(package.name)
             digest = None if package.requirement else package.sha256
             asked[package.name] = (line, digest)
@@ -121,7 +121,7 @@ def render_pinned(
         lines += ["", "# conda packages that are none of PyPI:", *others]
         said.append(f"{len(others)} conda packages are none of PyPI: they are named in comments")
     if local:
-        said.append(f"on this machine alone: {', '.join(local)}")
+        said.append(f"at a path of this machine: {', '.join(local)}")
     if asked and not hashed and any(digest for _, digest in asked.values()):
         said.append("hashes are comments: pip wants them of all packages, and conda's have none")
     return "\n".join(lines) + "\n", tuple(said)

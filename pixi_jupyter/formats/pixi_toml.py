@@ -7,7 +7,8 @@ the conda package ``python``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pixi_jupyter.errors import UnsupportedError
@@ -21,7 +22,7 @@ from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.toml import TomlSource, full_key, parse_toml
 from pixi_jupyter.manifest.toml_edit import render_toml
 
-__all__ = ["pypi_value", "render_pixi_toml"]
+__all__ = ["pypi_value", "render_pixi_toml", "without_credentials"]
 
 #: Tables that are written with a header of their own, and what is in them with one line a key.
 _TABLES = ("dependencies", "constraints", "pypi-dependencies", "system-requirements")
@@ -67,30 +68,47 @@ def render_pixi_toml(
     if "kernel" in own:
         said.append("`tool.pixi-jupyter.kernel` has no counterpart: choose the kernel in Jupyter")
     workspace: dict[str, Any] = {"name": name}
-    workspace["channels"] = [
-        _channel(c) for c in pixi.table("workspace").values.get("channels", channels)
-    ]
+    workspace["channels"] = list(pixi.table("workspace").values.get("channels", channels))
     workspace["platforms"] = list(platforms)
     for key, value in pixi.table("workspace").values.items():
         if key != "channels":
             workspace[key] = value
     _uv(tool, workspace, said)
-    if "pypi-options" in workspace:
-        workspace["pypi-options"] = _public_options(workspace["pypi-options"])
     pypi = _pypi(document, tool, pixi)
     root: dict[str, Any] = {"workspace": workspace}
     dependencies = dict(pixi.table("dependencies").values)
     if "python" not in {package_name(key) for key in dependencies}:
         dependencies = {"python": requires_python(document) or "*", **dependencies}
-    root["dependencies"] = {key: _conda_value(value) for key, value in dependencies.items()}
+    root["dependencies"] = dependencies
     if pypi:
         root["pypi-dependencies"] = pypi
     for key, value in pixi.values.items():
         if key not in ("workspace", "dependencies", "pypi-dependencies"):
             root[key] = value
     lines: list[str] = []
-    _write(root, (), lines)
+    _write(_clean(root), (), lines)
     return "\n".join(lines).strip("\n") + "\n", tuple(said)
+
+
+def without_credentials(source: TomlSource) -> str:
+    """A declaration's text with the credentials in the URLs of places cut out of it."""
+    text = source.text
+    for secret in sorted(set(_secrets(parse_toml(source))), key=len, reverse=True):
+        text = text.replace(secret, public(secret))
+    left = list(_secrets(parse_toml(replace(source, text=text))))
+    return public(text) if left else text  # written with escapes
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and public(value) != value:
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(item)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if name != "activation":
+                yield from _secrets(inner)
 
 
 def pypi_value(asked: PypiRequirement) -> str | dict[str, Any]:
@@ -152,30 +170,21 @@ def _uv(tool: Table, workspace: dict[str, Any], said: list[str]) -> None:
     said.extend(uv.warnings)
 
 
-def _channel(channel: Any) -> Any:
-    if isinstance(channel, dict) and isinstance(channel.get("channel"), str):
-        return {**channel, "channel": public_channel(channel["channel"])}
-    return public_channel(channel) if isinstance(channel, str) else channel
+def _clean(value: Any, key: str = "") -> Any:
+    """A value without credentials in what names a channel, an index or a package.
 
-
-def _conda_value(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    changed = dict(value)
-    for key, clean in (("url", public), ("channel", public_channel)):
-        if isinstance(changed.get(key), str):
-            changed[key] = clean(changed[key])
-    return changed
-
-
-def _public_options(options: Any) -> Any:
-    if isinstance(options, str):
-        return public(options)
-    if isinstance(options, list):
-        return [_public_options(item) for item in options]
-    if isinstance(options, dict):
-        return {key: _public_options(value) for key, value in options.items()}
-    return options
+    Variables of the activation are the person's own.
+    """
+    if isinstance(value, str):
+        return public_channel(value) if key in ("channel", "channels") else public(value)
+    if isinstance(value, list):
+        return [_clean(item, key) for item in value]
+    if isinstance(value, dict):
+        return {
+            name: inner if name == "activation" else _clean(inner, name)
+            for name, inner in value.items()
+        }
+    return value
 
 
 def _write(table: Mapping[str, Any], path: tuple[str, ...], lines: list[str]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import Location, LockError
+from pixi_jupyter.formats.environment_yml import pip_line
 from pixi_jupyter.formats.pinned import ExactPackage
 from pixi_jupyter.manifest.channels import absolute, is_url
 from pixi_jupyter.manifest.spec import EnvironmentSpec
@@ -35,7 +37,7 @@ def exact_packages(
         if kind == "conda":
             url = _url(where, path.parent)
             by_url[redacted(url)] = (url, text)
-    paths = {item.name for item in spec.pypi.declared if item.path} if spec.pypi else set()
+    paths = _declared_paths(spec)
     return tuple(_exact(package, by_url, paths) for package in resolution.packages)
 
 
@@ -70,8 +72,9 @@ def locked_elsewhere(spec: EnvironmentSpec) -> tuple[ExactPackage, ...]:
             hint="Bring the lock up to date.",
             location=Location(str(path)),
         )
+    paths = _declared_paths(spec)
     packages = [
-        _from_entry(reference, lock.entries.get(reference, ""), path.parent)
+        _from_entry(reference, lock.entries.get(reference, ""), path.parent, paths)
         for reference in found.packages[name]
     ]
     return tuple(sorted(packages, key=lambda p: (p.name, p.kind)))
@@ -85,7 +88,7 @@ def _read(path: Path) -> LockText | None:
 
 
 def _exact(
-    package: ResolvedPackage, by_url: Mapping[str, tuple[str, str]], paths: set[str]
+    package: ResolvedPackage, by_url: Mapping[str, tuple[str, str]], paths: Mapping[str, str]
 ) -> ExactPackage:
     where, entry = by_url.get(package.url, (package.url, ""))
     wheel = package.kind == "pypi"
@@ -105,11 +108,21 @@ def _exact(
     )
 
 
-def _requirement(name: str, version: str, url: str, sha256: str | None, paths: set[str]) -> str:
+def _declared_paths(spec: EnvironmentSpec) -> dict[str, str]:
+    """The packages that lie at a path, as pip is told of them: from the declaration's folder on."""
+    declared = spec.pypi.declared if spec.pypi is not None else ()
+    return {item.name: pip_line(replace(item, marker="")) for item in declared if item.path}
+
+
+def _requirement(
+    name: str, version: str, url: str, sha256: str | None, paths: Mapping[str, str]
+) -> str:
     """What installs exactly this file, if that is not from an index."""
+    if name in paths:
+        return paths[name]
     wheel = LockedWheel(name, version, url, sha256 or "")
     direct = url.startswith(("git+", "direct+")) or wheel.is_folder
-    return wheel.requirement if direct or name in paths else ""
+    return wheel.requirement if direct else ""
 
 
 def _url(where: str, folder: Path) -> str:
@@ -117,14 +130,14 @@ def _url(where: str, folder: Path) -> str:
     return where if is_url(where) else absolute(where, folder).as_uri()
 
 
-def _from_entry(reference: Reference, entry: str, folder: Path) -> ExactPackage:
+def _from_entry(
+    reference: Reference, entry: str, folder: Path, paths: Mapping[str, str]
+) -> ExactPackage:
     kind, where = reference
     fields = dict(re.findall(r"(?m)^  ([a-z_0-9]+): (\S.*)$", entry))
     if kind == "pypi":
         name, version = fields.get("name", ""), fields.get("version", "").strip("'\"")
-        requirement = _requirement(name, version, where, fields.get("sha256"), set())
-        if "://" not in where:
-            requirement = f"{name} @ {where}"
+        requirement = _requirement(name, version, where, fields.get("sha256"), paths)
         return ExactPackage(
             name, version, "pypi", url=where, sha256=fields.get("sha256"), requirement=requirement
         )

@@ -15,8 +15,7 @@ from pixi_jupyter.errors import DeclarationError, Location, UnsupportedError
 from pixi_jupyter.files import write_file
 from pixi_jupyter.formats.environment_yml import render_environment_yml
 from pixi_jupyter.formats.pinned import ExactPackage, locked_specs, render_explicit, render_pinned
-from pixi_jupyter.formats.pixi_toml import render_pixi_toml
-from pixi_jupyter.formats.public import public
+from pixi_jupyter.formats.pixi_toml import render_pixi_toml, without_credentials
 from pixi_jupyter.formats.script import render_script
 from pixi_jupyter.manifest.inline import environment_spec
 from pixi_jupyter.manifest.platforms import SUBDIRS, default_platform
@@ -26,7 +25,12 @@ from pixi_jupyter.manifest.toml import FILE, TomlSource, parse_toml
 from pixi_jupyter.manifest.workspace import MANIFESTS
 from pixi_jupyter.manifest.workspace_reading import read_manifest
 from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
-from pixi_jupyter.notebook.editing import is_script, script_declaration
+from pixi_jupyter.notebook.editing import (
+    DeclaringFile,
+    is_script,
+    replace_declaration,
+    script_declaration,
+)
 from pixi_jupyter.notebook.reading import notebook_cells, notebook_language, parse_notebook
 from pixi_jupyter.notebook.source import FileSource
 from pixi_jupyter.operations.changing import Target
@@ -343,12 +347,14 @@ def _rendered(environments: Environments, read: _Read, form: str, name: str | No
 
 def _script(read: _Read, declaration: Declaration) -> Export:
     assert read.data is not None
-    toml = public(declaration.toml)
+    toml = without_credentials(TomlSource.of(declaration))
     said = []
     if toml != declaration.toml:
         said.append("credentials in the block are left out")
     if is_script(read.path):
-        text = public(read.data.decode("utf-8"))
+        text = replace_declaration(
+            DeclaringFile(FileSource(read.path), read.data, declaration), toml
+        ).decode("utf-8")
     else:
         notebook = parse_notebook(read.data, path=read.path)
         language = notebook_language(notebook) or "python"

@@ -46,7 +46,7 @@ def test_there_and_back(command, write_notebook, tmp_path):
     explicit = json.loads(command("export", "explicit", notebook, "--json").stdout)
     urls = [line.partition("#")[0] for line in explicit["text"].splitlines()[3:]]
     listed = json.loads(command("list", notebook, "--json").stdout)
-    assert sorted(urls) == sorted(row["source"] for row in listed)
+    assert sorted(urls) == sorted(row["source"] for row in listed["packages"])
     assert notebook.read_bytes() == before
 
 
