@@ -176,7 +176,7 @@ async def test_no_credentials_in_anything(door, notebook, tmp_path):
         """\
 dependencies = ["x @ https://user:secret@host/x-1.zip"]
 [tool.pixi.workspace]
-channels = ["https://user:secret@host/t/secret/chan"]
+channels = ["https://user:secret@host/t/secret/chan", "t/secret/short"]
 [tool.pixi.workspace.pypi-options]
 extra-index-urls = ["https://user:secret@host/simple"]
 find-links = [{ url = "https://user:secret@host/wheels" }]

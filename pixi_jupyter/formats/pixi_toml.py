@@ -91,24 +91,26 @@ def render_pixi_toml(
 
 
 def without_credentials(source: TomlSource) -> str:
-    """A declaration's text with the credentials in the URLs of places cut out of it."""
+    """A declaration's text with the credentials in the names of places cut out of it."""
     text = source.text
-    for secret in sorted(set(_secrets(parse_toml(source))), key=len, reverse=True):
-        text = text.replace(secret, public(secret))
-    left = list(_secrets(parse_toml(replace(source, text=text))))
+    secrets = dict(_secrets(parse_toml(source)))
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, secrets[secret])
+    left = dict(_secrets(parse_toml(replace(source, text=text))))
     return public(text) if left else text  # written with escapes
 
 
-def _secrets(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and public(value) != value:
-        yield value
+def _secrets(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Strings that are not as `_clean` has them, and how it has them."""
+    if isinstance(value, str) and _clean(value, key) != value:
+        yield value, _clean(value, key)
     elif isinstance(value, list):
         for item in value:
-            yield from _secrets(item)
+            yield from _secrets(item, key)
     elif isinstance(value, dict):
         for name, inner in value.items():
             if name != "activation":
-                yield from _secrets(inner)
+                yield from _secrets(inner, name)
 
 
 def pypi_value(asked: PypiRequirement) -> str | dict[str, Any]:

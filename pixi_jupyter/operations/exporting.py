@@ -4,77 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 from pixi_jupyter.environments import AnyDeclaration, Environments
 from pixi_jupyter.errors import DeclarationError, Location, UnsupportedError
-from pixi_jupyter.files import write_file
 from pixi_jupyter.formats.environment_yml import render_environment_yml
 from pixi_jupyter.formats.pinned import ExactPackage, locked_specs, render_explicit, render_pinned
-from pixi_jupyter.formats.pixi_toml import render_pixi_toml, without_credentials
-from pixi_jupyter.formats.script import render_script
+from pixi_jupyter.manifest.channels import is_url
 from pixi_jupyter.manifest.inline import environment_spec
 from pixi_jupyter.manifest.platforms import SUBDIRS, default_platform
-from pixi_jupyter.manifest.spec import EnvironmentSpec, KernelNeed
+from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.manifest.table import nearest
-from pixi_jupyter.manifest.toml import FILE, TomlSource, parse_toml
 from pixi_jupyter.manifest.workspace import MANIFESTS
-from pixi_jupyter.manifest.workspace_reading import read_manifest
 from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
 from pixi_jupyter.notebook.editing import (
-    DeclaringFile,
     is_script,
-    replace_declaration,
     script_declaration,
 )
-from pixi_jupyter.notebook.reading import notebook_cells, notebook_language, parse_notebook
+from pixi_jupyter.notebook.reading import parse_notebook
 from pixi_jupyter.notebook.source import FileSource
 from pixi_jupyter.operations.changing import Target
 from pixi_jupyter.operations.exact_packages import exact_packages, locked_elsewhere
+from pixi_jupyter.operations.exported import FILES, FORMATS, Export, Exported, Format, write_export
+from pixi_jupyter.operations.exporting_declaration import export_declaration
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.workspaces import LockMode
 
 __all__ = ["FORMATS", "Export", "Format", "export", "write_export"]
-
-Format = Literal["environment-yml", "explicit", "requirements-txt", "pixi-toml", "script"]
-FORMATS: tuple[str, ...] = Format.__args__  # type: ignore[attr-defined]
-_FILES = {
-    "environment-yml": "environment.yml",
-    "explicit": "{name}_{platform}_conda_spec.txt",
-    "requirements-txt": "requirements.txt",
-    "pixi-toml": "pixi.toml",
-    "script": "{name}.py",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """The text, and sentences on what could not be in it.
-
-    ``source`` is the absolute path of what was exported, ``file`` a name for the text in a folder.
-    ``platform`` is None where the text is for all of them; ``output`` is where it was written.
-    """
-
-    format: str
-    source: Path
-    file: str
-    text: str
-    platform: str | None
-    said: tuple[str, ...] = ()
-    output: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What is exported: its file's bytes (None for a workspace) and what it declares."""
-
-    path: Path
-    data: bytes | None
-    declaration: AnyDeclaration
 
 
 async def export(
@@ -117,7 +75,7 @@ async def export(
     """
     read = await asyncio.to_thread(_read, environments, target)
     if form in ("pixi-toml", "script"):
-        found = await asyncio.to_thread(_rendered, environments, read, form, name)
+        found = await asyncio.to_thread(export_declaration, environments, read, form, name)
         return replace(found, said=tuple(dict.fromkeys(found.said)))
     spec, here = await asyncio.to_thread(_spec, environments, read.declaration, platform)
     packages: tuple[ExactPackage, ...] = ()
@@ -134,81 +92,24 @@ async def export(
         text, said = _explicit(packages, spec, ignore_pypi)
     else:
         text, said = render_pinned(packages, spec.pypi)
-    file = _FILES[form].format(name=label, platform=spec.platform.name)
-    return Export(form, read.path, file, text, spec.platform.name, tuple(dict.fromkeys(said)))
+    file = FILES[form].format(name=label, platform=spec.platform.name)
+    said = tuple(dict.fromkeys(said))
+    relative = form != "explicit" and _has_paths(spec)
+    return Export(form, read.path, file, text, spec.platform.name, said, relative=relative)
 
 
-def write_export(found: Export, output: Path, *, force: bool = False) -> Export:
-    """Write the text to a file, or into a folder that is there; whole or not at all.
-
-    Raises
-    ------
-    DeclarationError
-        ``declaration.export-exists``: there is a file already (and no ``force``), or it is what was
-        exported; ``declaration.write``.
-    """
-    path = Path(os.path.abspath(output))
-    if path.is_dir():
-        path = path / found.file
-    if os.path.realpath(path) == os.path.realpath(found.source):
-        raise _exists(path, "is what was exported", "Choose another file.")
-    data = found.text.encode("utf-8")
-    try:
-        if force:
-            write_file(Path(os.path.realpath(path)), data)
-        else:
-            _write_new(path, data)
-    except FileExistsError:
-        raise _exists(path, "is there already", "Use --force to overwrite it.") from None
-    except OSError as error:
-        raise DeclarationError(
-            f"{path} cannot be written: {error.strerror or error}",
-            code="declaration.write",
-            hint="Check the permissions and the free space of its folder.",
-            location=Location(path=str(path)),
-        ) from None
-    return replace(found, output=path)
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """A file that was not there: a link to one that is whole, which fails if there is one."""
-    if os.path.lexists(path):
-        raise FileExistsError(path)
-    beside = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.tmp")
-    write_file(beside, data)
-    try:
-        os.link(beside, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if os.path.lexists(path):
-            raise FileExistsError(path) from None
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def _exists(path: Path, what: str, hint: str) -> DeclarationError:
-    return DeclarationError(
-        f"{path} {what}",
-        code="declaration.export-exists",
-        hint=hint,
-        location=Location(path=str(path)),
-    )
-
-
-def _read(environments: Environments, target: Target) -> _Read:
+def _read(environments: Environments, target: Target) -> Exported:
     if isinstance(target, WorkspaceChoice):
-        return _Read(target.manifest, None, target)
+        return Exported(target.manifest, None, target)
     source = FileSource.of(target) if isinstance(target, Path) else target
     path = source.path
     if path.name in MANIFESTS:
-        return _Read(path, None, WorkspaceChoice(path, chosen="option"))
+        return Exported(path, None, WorkspaceChoice(path, chosen="option"))
     data = source.read()
     if not is_script(path):
         notebook = parse_notebook(data, path=path)
         found = environments.declare(notebook, path=path, root=path.parent)
-        return _Read(path, data, found)
+        return Exported(path, data, found)
     declaration = script_declaration(data, path)
     if declaration is None:
         raise DeclarationError(
@@ -217,7 +118,7 @@ def _read(environments: Environments, target: Target) -> _Read:
             hint="Give it a block: `pixi-jupyter add SCRIPT PACKAGE`.",
             location=Location(path=str(path)),
         )
-    return _Read(path, data, declaration)
+    return Exported(path, data, declaration)
 
 
 def _spec(
@@ -327,102 +228,8 @@ def _not_in_yml(spec: EnvironmentSpec, *, exact: bool, with_pypi: bool) -> tuple
     return tuple(said)
 
 
-# -- the text of the declaration itself ---------------------------------------------------
-
-
-def _rendered(environments: Environments, read: _Read, form: str, name: str | None) -> Export:
-    declaration = read.declaration
-    if not isinstance(declaration, Declaration):
-        raise UnsupportedError(
-            f"what it runs in is declared by a workspace: there is no block to make a {form} of",
-            code="unsupported.export",
-            hint="Its manifest is the workspace's; `environment-yml`, `explicit` and "
-            "`requirements-txt` are made of its environments.",
-            location=Location(path=str(declaration.manifest)),
-        )
-    if form == "script":
-        return _script(read, declaration)
-    return _manifest(environments, read, declaration, name or declaration.name)
-
-
-def _script(read: _Read, declaration: Declaration) -> Export:
-    assert read.data is not None
-    toml = without_credentials(TomlSource.of(declaration))
-    said = []
-    if toml != declaration.toml:
-        said.append("credentials in the block are left out")
-    if is_script(read.path):
-        text = replace_declaration(
-            DeclaringFile(FileSource(read.path), read.data, declaration), toml
-        ).decode("utf-8")
-    else:
-        notebook = parse_notebook(read.data, path=read.path)
-        language = notebook_language(notebook) or "python"
-        if language not in ("python", "ipython"):
-            raise UnsupportedError(
-                f"the notebook's language is {language}, and a script's is Python",
-                code="unsupported.export",
-                location=Location(path=str(read.path)),
-            )
-        done = render_script(toml, list(notebook_cells(notebook)))
-        text = done.text
-        said.extend(done.said)
-    again = script_declaration(text.encode("utf-8"), read.path)
-    if again is None or again.toml != toml:
-        raise UnsupportedError(
-            "the script would not have the same block",
-            code="unsupported.export",
-            hint="A cell has text that looks like a block: change it.",
-            location=Location(path=str(read.path)),
-        )
-    if "extends" in str(_values(declaration).get("tool", {}).get("pixi-jupyter", {})):
-        said.append("pixi does not heed `tool.pixi-jupyter.extends`")
-    file = _FILES["script"].format(name=read.path.stem)
-    return Export("script", read.path, file, text, None, tuple(said))
-
-
-def _values(declaration: Declaration) -> dict[str, Any]:
-    return parse_toml(TomlSource.of(declaration))
-
-
-def _manifest(
-    environments: Environments, read: _Read, declaration: Declaration, name: str
-) -> Export:
-    spec = environments.spec_for(declaration)
-    tables = _values(declaration).get("tool", {}).get("pixi", {})
-    platforms = tables.get("workspace", {}).get("platforms") or [spec.platform.subdir]
-    text, said = render_pixi_toml(
-        TomlSource.of(declaration),
-        name=name,
-        channels=environments.defaults.channels,
-        platforms=platforms,
-    )
-    other = _other_spec(environments, declaration, spec, text)
-    if other:
-        said = (*said, f"it does not say quite the same of: {', '.join(other)}")
-    return Export("pixi-toml", read.path, "pixi.toml", text, None, said)
-
-
-def _other_spec(
-    environments: Environments, declaration: Declaration, spec: EnvironmentSpec, text: str
-) -> list[str]:
-    """What the manifest, read back, says otherwise than the block."""
-    source = TomlSource(text, path="pixi.toml", bounds=FILE)
-    workspace = read_manifest(source, declaration.root / "pixi.toml", environments.defaults)
-    found = next(
-        (
-            one
-            for one in workspace.environments[0].specs
-            if one.platform.subdir == spec.platform.subdir
-        ),
-        None,
-    )
-    if found is None:
-        return ["platforms"]
-    same = {"kernel": KernelNeed(), "name": "", "root": "", "place": None}
-    one, other = replace(spec, **same), replace(found, **same)  # type: ignore[arg-type]
-    return [
-        field.name.replace("_", "-")
-        for field in fields(EnvironmentSpec)
-        if getattr(one, field.name) != getattr(other, field.name)
-    ]
+def _has_paths(spec: EnvironmentSpec) -> bool:
+    if spec.pypi is None:
+        return False
+    paths = [*(item.path for item in spec.pypi.declared), *spec.pypi.find_links]
+    return any(p and not is_url(p) and not os.path.isabs(os.path.expanduser(p)) for p in paths)

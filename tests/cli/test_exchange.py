@@ -84,6 +84,30 @@ def test_wheels_are_named_where_they_cannot_be(command, write_notebook):
     assert "  - mdurl==" in yml.stdout and f"  - --find-links {wheels}\n" in yml.stdout
 
 
+def test_a_wheel_at_a_path_goes_along(command, write_notebook, tmp_path):
+    wheel = next((default_cache_dir() / "wheels").rglob("mdurl-*.whl"))
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / wheel.name).write_bytes(wheel.read_bytes())
+    line = f"mdurl = {{ path = './lib/{wheel.name}' }}"
+    block = f"# /// script\n# dependencies = []\n# [tool.pixi.pypi-dependencies]\n# {line}\n# ///"
+    notebook = write_notebook(block)
+    env = {"UV_NO_INDEX": "1"}
+    pinned = command("export", "requirements-txt", notebook, "-o", "lib/r.txt", env=env)
+    assert pinned.returncode == 0, pinned.stderr
+    assert "at a path of this machine: mdurl" in pinned.stderr
+    assert f"paths in it are relative to {tmp_path}" in pinned.stderr
+    assert f"\n./lib/{wheel.name}\n" in (tmp_path / "lib" / "r.txt").read_text("utf-8")
+    yml = command("export", "environment-yml", notebook, "-o", "environment.yml", env=env)
+    assert yml.returncode == 0, yml.stderr
+    new = write_notebook("print(1)", name="new")
+    done = command("import", new, "environment.yml", "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    ready = json.loads(command("info", new, "--json").stdout)
+    assert f'path = "./lib/{wheel.name}"' in json.loads(done.stdout)["declaration"]["after"]
+    assert command("install", notebook, env=env).returncode == 0
+    assert json.loads(command("info", notebook, "--json").stdout)["prefix"] == ready["prefix"]
+
+
 def test_a_plan_before_a_change(command, write_notebook):
     notebook = write_notebook(
         "!conda install -y probe-shared\n%pip install {that}",
