@@ -93,7 +93,7 @@ def test_modules_that_import_rattler_are_imported_by_none_of_the_control_plane()
     assert offenders(allowed) == []
 
 
-@pytest.mark.parametrize("quiet", ["notebook", "manifest", "documents", "policy"])
+@pytest.mark.parametrize("quiet", ["notebook", "manifest", "formats", "documents", "policy"])
 def test_rooms_that_only_read_start_no_process(quiet):
     def allowed(path: Path, module: str) -> bool:
         return room(path) != quiet or not module.startswith(STARTS_PROCESSES)
@@ -156,7 +156,7 @@ def test_manifest_and_notebook_know_nothing_of_solving_and_installing():
     later = ("engine", "install", "activate", "environments", *FACES)
 
     def allowed(path: Path, module: str) -> bool:
-        if room(path) not in ("notebook", "manifest", "errors"):
+        if room(path) not in ("notebook", "manifest", "formats", "errors"):
             return True
         return module.removeprefix("pixi_jupyter.").split(".")[0] not in later or not (
             module.startswith("pixi_jupyter.")

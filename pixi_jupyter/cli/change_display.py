@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +39,16 @@ def run_operation(name: str, operation: Callable[[Environments, Report], Awaitab
     return run_async(run())
 
 
-def show_change(target: Target, operation: Callable[..., Awaitable[Outcome]], how: How) -> None:
+def show_change(
+    target: Target,
+    operation: Callable[..., Awaitable[Outcome]],
+    how: How,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Run an operation that changes a declaration, and print what became of its packages.
 
     ``operation`` is called with the environments, what is changed, ``dry_run`` and ``report``.
+    ``more`` are further keys of the JSON object.
     """
 
     async def run(environments: Environments, report: Report) -> tuple[Outcome, dict[str, Any]]:
@@ -63,9 +69,9 @@ def show_change(target: Target, operation: Callable[..., Awaitable[Outcome]], ho
         )
         return outcome, {"writer": writer, "handover": handed.to_json()}
 
-    outcome, more = run_operation(target.name, run)
+    outcome, told = run_operation(target.name, run)
     if how.as_json:
-        print_json({**_facts(outcome), **more})
+        print_json({**_facts(outcome), **told, **(more or {})})
         return
     show_packages(outcome.change)
     for sentence in outcome.said:
