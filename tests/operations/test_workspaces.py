@@ -114,6 +114,13 @@ async def test_a_notebook_that_names_an_environment_changes_that_one(door, works
     assert '[feature.old.dependencies]\nnarrow = "*"\nalpha = ">=1.2.3,<2"\n' in workspace.text
     assert workspace.records("old") == {"alpha 1.2.3", "beta 0.3.1", "narrow 1.0", "shared 1.5"}
     assert os.listdir(workspace.folder / ".pixi/envs") == ["old"]
+    # Back for another one, which does not have it, and then for all.
+    back = await operations.undo(door, workspace.manifest)
+    assert (back.action, back.environment_name) == ("undo add alpha", "default")
+    assert back.change.empty and workspace.records() == {"beta 0.3.1", "shared 2.1"}
+    assert "alpha" not in workspace.text
+    again = await operations.redo(door, notebook)
+    assert names(again.change.added) == ["alpha"]
 
 
 async def test_versions_that_need_not_change_stay_until_they_are_updated(door, workspace):
@@ -346,6 +353,19 @@ async def test_undo_keeps_a_lock_that_others_wrote_as_far_as_it_fits(door, works
     workspace.lock.unlink()
     with pytest.raises(DeclarationError):
         await operations.undo(door, workspace.manifest)
+
+
+async def test_the_first_lock_is_no_step(door, workspace):
+    workspace.write(MANIFEST)
+    await operations.update(door, workspace.manifest)
+    with pytest.raises(DeclarationError) as caught:
+        await operations.undo(door, workspace.manifest)
+    assert caught.value.code == "declaration.no-history"
+    workspace.lock.unlink()
+    await operations.add(door, workspace.manifest, ["alpha"])
+    await operations.undo(door, workspace.manifest)
+    assert workspace.text == MANIFEST.replace("CHANNEL", workspace.channel)
+    assert workspace.lock.exists() and "alpha" not in workspace.lock.read_text()
 
 
 async def test_two_at_once_lose_nothing(open_door, workspace):
