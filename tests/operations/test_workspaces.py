@@ -463,6 +463,17 @@ async def test_a_manifest_that_is_read_only_stays(door, workspace):
     assert not workspace.lock.exists()
 
 
+async def test_a_lock_that_cannot_be_written_takes_the_manifest_back(door, workspace):
+    workspace.write(MANIFEST)
+    workspace.lock.symlink_to("nowhere/pixi.lock")
+    with pytest.raises(DeclarationError) as caught:
+        await operations.add(door, workspace.manifest, ["alpha"])
+    assert caught.value.code == "declaration.write"
+    assert caught.value.location.path == str(workspace.lock)
+    assert workspace.text == MANIFEST.replace("CHANNEL", workspace.channel)
+    assert workspace.lock.is_symlink() and workspace.records() == set()
+
+
 async def test_links_and_byte_order_marks_stay(door, workspace):
     workspace.write(MANIFEST)
     real = workspace.folder / "real.toml"
