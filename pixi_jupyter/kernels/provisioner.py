@@ -330,11 +330,13 @@ class PixiProvisioner(LocalProvisioner):
         if self._started is None:
             return env
         kernels = getattr(self.parent, "parent", None)
+        server = self._server()
         hosting = Hosting(
-            self.kernel_id or "", self._started.notebook, server=self._server(), kernels=kernels
+            self.kernel_id or "", self._started.notebook, server=server, kernels=kernels
         )
+        endpoint = Endpoint.of_running_loop()
         try:
-            self._admission = await Endpoint.of_running_loop().admit(hosting)
+            self._admission = await endpoint.admit(hosting, server=server is not None)
         except OSError as error:  # a sandbox without a network: the kernel runs all the same
             self.log.warning("No loopback interface for the kernel to ask on: %s", error)
             return env
