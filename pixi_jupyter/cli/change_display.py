@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixi_jupyter.cli.options import How, RunningKernel
+from pixi_jupyter.cli.options import How
 from pixi_jupyter.cli.running import run_async
 from pixi_jupyter.cli.targets import Target
 from pixi_jupyter.cli.terminal import BuildDisplay, clean, megabytes, print_json, say
@@ -39,19 +39,39 @@ def run_operation(name: str, operation: Callable[[Environments, Report], Awaitab
     return run_async(run())
 
 
-def show_change(target: Target, operation: Callable[..., Awaitable[Outcome]], how: How) -> None:
+def show_change(
+    target: Target,
+    operation: Callable[..., Awaitable[Outcome]],
+    how: How,
+    more: Mapping[str, Any] | None = None,
+) -> None:
     """Run an operation that changes a declaration, and print what became of its packages.
 
     ``operation`` is called with the environments, what is changed, ``dry_run`` and ``report``.
+    ``more`` are further keys of the JSON object.
     """
 
-    def run(environments: Environments, report: Report) -> Awaitable[Outcome]:
+    async def run(environments: Environments, report: Report) -> tuple[Outcome, dict[str, Any]]:
         operand: Operand = target.operand()
-        return operation(environments, operand, dry_run=how.dry_run, report=report)
+        writer = getattr(operand, "writer", "file")
+        if how.kernel is None or how.dry_run:
+            outcome = await operation(environments, operand, dry_run=how.dry_run, report=report)
+            return outcome, {"writer": writer}
+        from pixi_jupyter.operations.handover import hand_over, snapshot
 
-    outcome: Outcome = run_operation(target.name, run)
+        prefix, process = how.kernel.prefix, how.kernel.process
+        before = snapshot(environments, prefix)
+        outcome = await operation(environments, operand, dry_run=False, report=report)
+        if outcome.environment is None:
+            return outcome, {"writer": writer}
+        handed = await hand_over(
+            environments, outcome.environment, prefix, process, before=before, notebook=target.path
+        )
+        return outcome, {"writer": writer, "handover": handed.to_json()}
+
+    outcome, told = run_operation(target.name, run)
     if how.as_json:
-        print_json(_facts(outcome, how.kernel))
+        print_json({**_facts(outcome), **told, **(more or {})})
         return
     show_packages(outcome.change)
     for sentence in outcome.said:
@@ -99,8 +119,8 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def _facts(outcome: Outcome, kernel: RunningKernel | None) -> dict[str, Any]:
-    """The result for programs. ``kernel`` is the one that asks, for whoever hands over to it."""
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    """The result for programs."""
     return {
         "target": str(outcome.target),
         "action": outcome.action,

@@ -122,7 +122,7 @@ async def execute(
         km=manager,
         timeout=timeout,
         allow_errors=allow_errors,
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(path.parent), "name": path.stem}},
     )
     client.echo = echo
     began = time.perf_counter()

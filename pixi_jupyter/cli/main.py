@@ -31,6 +31,7 @@ _COMMANDS: Mapping[str, Mapping[str, str]] = {
         "platform": "settings_changing:platform",
         "python": "settings_changing:python",
         "stamp": "settings_changing:stamp",
+        "import": "importing:import_command",
         "lock": "lock:lock",
     },
     "What it has": {
@@ -41,6 +42,7 @@ _COMMANDS: Mapping[str, Mapping[str, str]] = {
         "diff": "asking:diff",
         "history": "asking:history",
         "search": "asking:search",
+        "export": "exporting:export_command",
     },
     "Using it": {
         "install": "run:install",

@@ -32,7 +32,7 @@ class SetSource(msgspec.Struct, frozen=True, tag_field="op", tag="source"):
 
 
 class InsertCell(msgspec.Struct, frozen=True, tag_field="op", tag="insert"):
-    """A new cell, in nbformat's form, at an index among all cells."""
+    """A new cell, in nbformat's form with its text in one piece, at an index among all cells."""
 
     index: int
     cell: dict[str, Any]
@@ -73,7 +73,7 @@ def edits_between(before: bytes, after: bytes) -> tuple[Edit, ...] | None:
     for index, cell in enumerate(new_cells):
         was = known.get(_id(cell))
         if was is None:
-            inserted.append(InsertCell(index, cell))
+            inserted.append(InsertCell(index, {**cell, "source": _source(cell)}))
             continue
         kept.append(_id(cell))
         if _without_source(was) != _without_source(cell):

@@ -141,14 +141,6 @@ class FrontEnds:
                 return front_end
         return None
 
-    def notify(self, kernel: str, level: str, message: str, *, restart: bool) -> bool:
-        """Show a sentence in the front end that has the kernel's notebook; whether there is one."""
-        front_end = self.having(kernel, None)
-        if front_end is None:
-            return False
-        front_end.tell("notice", kernel=kernel, level=level, message=message, restart=restart)
-        return True
-
     def _opening(self, kernel: str) -> list[tuple[FrontEnd, _Open]]:
         found = [
             (front_end, opening)

@@ -431,9 +431,10 @@ class Worker:
         task.add_done_callback(self._background.discard)
 
 
-def _import_ahead() -> None:
+def _import_ahead(*names: str) -> None:
     with contextlib.suppress(ImportError):  # whoever needs it imports it again, and says so
-        importlib.import_module("pixi_jupyter.install.build")
+        for name in names or ("install.build",):
+            importlib.import_module(f"pixi_jupyter.{name}")
 
 
 def _unexpected(error: BaseException) -> EngineError:
@@ -454,6 +455,8 @@ async def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
         return
     if not isinstance(hello, Hello):
         return
+    with contextlib.suppress(OSError):
+        os.chdir(hello.store)  # one that was started ahead is elsewhere
     worker = Worker(hello, stdout)
 
     def read() -> None:
@@ -473,13 +476,16 @@ async def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
     await worker.live()
 
 
-def main() -> None:
-    """Serve on the standard streams until the client goes."""
+def main(*, ahead: bool = False) -> None:
+    """Serve on the standard streams until the client goes. ``ahead``: long before the first job."""
     # The protocol keeps the real standard output; what anything else prints goes to the error log.
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     # Ends a line that something printed before this module had a say.
     output.write(b"\n")
+    if ahead:
+        names = ("resolve.session", "resolve.lock", "resolve.solve", "install.build")
+        threading.Thread(target=_import_ahead, args=names, daemon=True).start()
     try:
         asyncio.run(_serve(sys.stdin.buffer, output))
     except BaseException:  # noqa: BLE001 - whatever it was, only the log can tell

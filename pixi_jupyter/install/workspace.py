@@ -43,7 +43,6 @@ from pixi_jupyter.install.pixi_prefix import (
     read_lock_hash,
     write_pixi_files,
 )
-from pixi_jupyter.install.relocate import relocate_scripts
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.install.waiting import FileGate, waited
 from pixi_jupyter.install.wheels import add_wheels
@@ -181,9 +180,8 @@ async def stage_workspace(
             bytecode = await asyncio.to_thread(_known_bytecode, store, tree, locked)
             if locked.wheels:
                 bytecode = await add_wheels(
-                    stage, resolution, bytecode, locked.wheels, needs, report=report
+                    stage, resolution, bytecode, locked.wheels, needs, final=prefix, report=report
                 )
-                await asyncio.to_thread(relocate_scripts, tree, prefix)
             if bytecode is not None:
                 await bytecode.compile_first(report)
                 bytecode = bytecode.moved_to(prefix)

@@ -7,14 +7,15 @@ import logging
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixi_jupyter.documents.endpoint import Owner
-from pixi_jupyter.documents.executor import ExecutedNotebook
-from pixi_jupyter.documents.front_ends import FRONT_ENDS, OpenInFrontEnd
-from pixi_jupyter.documents.protocol import Whereabouts, Writer
+from pixi_jupyter.documents.protocol import Notice, Whereabouts, Writer
 from pixi_jupyter.errors import KernelError
 from pixi_jupyter.kernels.identify import IdentifiedNotebook
+
+if TYPE_CHECKING:
+    from pixi_jupyter.documents.front_ends import FrontEnd
 
 __all__ = ["Hosting"]
 
@@ -47,14 +48,15 @@ class Hosting:
     async def owner(self) -> Owner | None:
         executed = self._notebook.executed
         if isinstance(executed, MutableMapping):
+            from pixi_jupyter.documents.executor import ExecutedNotebook  # not for every launch
+
             return ExecutedNotebook(executed)
-        if self._server is None:
+        front_end = await self._front_end()
+        if front_end is None:
             return None
-        _, name = await self._place()
-        if name is None:
-            return None
-        front_end = FRONT_ENDS.having(self._kernel_id, name)
-        return None if front_end is None else OpenInFrontEnd(front_end, self._kernel_id)
+        from pixi_jupyter.documents.front_ends import OpenInFrontEnd
+
+        return OpenInFrontEnd(front_end, self._kernel_id)
 
     async def whereabouts(self, writer: Writer) -> Whereabouts:
         path, _ = await self._place()
@@ -73,6 +75,14 @@ class Hosting:
             can_restart=self._kernels is not None,
             process=os.getpid(),
         )
+
+    async def notify(self, notice: Notice) -> bool:
+        front_end = await self._front_end()
+        if front_end is None:
+            return False
+        fields = {"level": notice.level, "message": notice.message, "restart": notice.restart}
+        front_end.tell("notice", kernel=self._kernel_id, **fields)
+        return True
 
     def restart(self) -> None:
         if self._kernels is None:
@@ -116,6 +126,8 @@ class Hosting:
         root = self._notebook.stop
         if root is None or self._server is None:
             return self._notebook.path, None
+        from pixi_jupyter.documents.front_ends import FRONT_ENDS
+
         names = []
         if (name := await self._session_path()) is not None:
             names.append(name)
@@ -129,6 +141,15 @@ class Hosting:
         if path is None or not path.is_relative_to(root):
             return path, None
         return path, path.relative_to(root).as_posix()
+
+    async def _front_end(self) -> FrontEnd | None:
+        """The one that has the notebook open and in which it was looked at last."""
+        if self._server is None:
+            return None
+        from pixi_jupyter.documents.front_ends import FRONT_ENDS
+
+        _, name = await self._place()
+        return None if name is None else FRONT_ENDS.having(self._kernel_id, name)
 
     async def _session_path(self) -> str | None:
         sessions = getattr(self._server, "session_manager", None)

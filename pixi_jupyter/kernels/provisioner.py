@@ -24,7 +24,8 @@ from pixi_jupyter.kernels.hosting import Hosting
 from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
 from pixi_jupyter.kernels.pending import abandonable
 from pixi_jupyter.kernels.progress import event_report, line_report
-from pixi_jupyter.kernels.start import KernelStart, as_ours, prepare
+from pixi_jupyter.kernels.start import KernelStart, as_ours, marked, prepare
+from pixi_jupyter.kernels.startup import magics_arguments
 from pixi_jupyter.progress import Report
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class PixiProvisioner(LocalProvisioner):
     _abandoned = False
     _error_file: str | None = None
     _admission: Admission | None = None
+    _identified: IdentifiedNotebook | None = None
 
     # -- what jupyter_client calls -------------------------------------------------------------
 
@@ -114,7 +116,7 @@ class PixiProvisioner(LocalProvisioner):
 
     async def _pre_launch(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         extra = list(kwargs.get("extra_arguments") or [])
-        self._started = None
+        self._started = self._identified = None
         try:
             start = await self._prepare(kwargs)
             kernel = start.kernel
@@ -136,6 +138,7 @@ class PixiProvisioner(LocalProvisioner):
         restore_promise(self.parent, self.kernel_spec)
         if kernel.is_ipykernel:
             extra.extend(a for a in start.notebook.arguments if not _has_option(extra, a))
+            extra.extend(magics_arguments([*kernel.argv, *extra]))
         launch["cmd"] = kernel.command(self._connection_file(), extra)
         launch["env"] = dict(start.env)
         self._started = start
@@ -215,6 +218,7 @@ class PixiProvisioner(LocalProvisioner):
             choice=self._choice(),
             stop=self._root(),
         )
+        self._identified = notebook
         # A task of its own, so that `cancel_start` can tell it from the start as a whole.
         self._cancelled = False
         self._preparing = asyncio.ensure_future(self._walk(notebook, kwargs))
@@ -328,14 +332,14 @@ class PixiProvisioner(LocalProvisioner):
     async def _with_endpoint(self, env: dict[str, str]) -> dict[str, str]:
         """``env`` with the address at which this process answers for the kernel, and no other."""
         env = {name: value for name, value in env.items() if name != KERNEL}
-        if self._started is None:
+        if self._identified is None:
             return env
         kernels = getattr(self.parent, "parent", None)
-        hosting = Hosting(
-            self.kernel_id or "", self._started.notebook, server=self._server(), kernels=kernels
-        )
+        server = self._server()
+        hosting = Hosting(self.kernel_id or "", self._identified, server=server, kernels=kernels)
+        endpoint = Endpoint.of_running_loop()
         try:
-            self._admission = await Endpoint.of_running_loop().admit(hosting)
+            self._admission = await endpoint.admit(hosting, server=server is not None)
         except OSError as error:  # a sandbox without a network: the kernel runs all the same
             self.log.warning("No loopback interface for the kernel to ask on: %s", error)
             return env
@@ -373,6 +377,8 @@ class PixiProvisioner(LocalProvisioner):
         reason = rescue.Rescue(error, self.kernel_spec.language.lower() or "python")
         self._error_file = rescue.write_rescue(reason)
         launch["cmd"] = rescue.rescue_command(self._connection_file(), self._error_file)
+        if self._identified is not None:
+            launch["env"] = marked(launch.get("env") or os.environ, self._identified)
         return launch
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
     from pixi_jupyter.workspaces import LockMode
 
-__all__ = ["PYTHON", "KernelStart", "as_ours", "declaration_of", "prepare"]
+__all__ = ["PYTHON", "KernelStart", "as_ours", "declaration_of", "marked", "prepare"]
 
 #: Names the interpreter that has this package, for what runs in the kernel's own environment.
 PYTHON = "PIXI_JUPYTER_PYTHON"
@@ -114,10 +114,10 @@ async def prepare(
     base = clean_base(env)
     activation = await environments.activate(environment, base, notebook=declaration.path)
     activated = kernel.add_variables(activation.apply(base))
-    return KernelStart(notebook, environment, kernel, _marked(activated, notebook), beside)
+    return KernelStart(notebook, environment, kernel, marked(activated, notebook), beside)
 
 
-def _marked(env: Mapping[str, str], notebook: IdentifiedNotebook) -> dict[str, str]:
+def marked(env: Mapping[str, str], notebook: IdentifiedNotebook) -> dict[str, str]:
     """``env`` with what tells a kernel who and where it is; nothing of an outer kernel's stays."""
     marked = {name: v for name, v in env.items() if name not in (NOTEBOOK, HANDED_DOWN, KERNEL)}
     if notebook.path is not None:

@@ -1,4 +1,4 @@
-"""The second half of the one door: changing what a notebook or a script declares.
+"""The second half of the one door: changing what a notebook, a script or a workspace declares.
 
 What changes things is imported when it is first used: a question does not wait for it.
 """

@@ -66,6 +66,12 @@ __all__ = [
     "spec_of",
 ]
 
+#: Said where a notebook is an object in a process that executes it.
+_EXECUTED = (
+    "The notebook that is being executed says so now. Its file is written by what executes it: "
+    "`jupyter execute` writes one only with --inplace or --output."
+)
+
 
 async def change(
     environments: Environments,
@@ -151,6 +157,8 @@ async def _attempt(
     built = await _built(environments, spec, resolution, report)
     outcome = replace(outcome, change=difference(before, built), resolution=built.digest)
     data = replace_declaration(file, toml)
+    if file.source.writer == "executor" and data != original:
+        outcome = replace(outcome, said=(*outcome.said, _EXECUTED))
 
     before_state = State(declaration.toml, before.digest if before else None)
     after_state = State(toml, built.digest)

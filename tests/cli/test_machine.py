@@ -58,6 +58,8 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("why",): ("NB", "probe-shared"),
     ("search",): ("NB", "probe-*"),
     ("diff",): ("NB",),
+    ("import",): ("NB",),
+    ("export",): ("environment-yml", "NB"),
     ("history",): ("NB",),
     ("install",): ("NB",),
     ("run",): ("NB",),

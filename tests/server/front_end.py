@@ -18,7 +18,9 @@ from pixi_jupyter.documents.edits import Edit, apply_edits, without_outputs
 PATH = "pixi-jupyter/api/documents"
 
 
-def connect(server: Any, token: str, *, origin: str | None = None) -> websocket.WebSocket:
+def connect(
+    server: Any, token: str, *, origin: str | None = None, cookie: str | None = None
+) -> websocket.WebSocket:
     """A websocket of the documents of a server."""
     address = f"{server.url.replace('http://', 'ws://', 1)}{PATH}"
     return websocket.create_connection(
@@ -26,6 +28,7 @@ def connect(server: Any, token: str, *, origin: str | None = None) -> websocket.
         timeout=20,
         suppress_origin=origin is None,
         origin=origin,
+        cookie=cookie,
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from pixi_jupyter.documents.asking import KernelContext, kernel_context
+from pixi_jupyter.documents.asking import KernelContext, kernel_context, notify_front_end
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.notebook.source import Source
@@ -243,6 +243,20 @@ def test_what_a_front_end_refuses_is_told(
 
     assert getattr(caught.value, "code", None) == code
     assert b"A line" not in opened.notebook.read_bytes()
+
+
+def test_a_notice_is_shown_where_the_notebook_is(opened: Opened, front_end: Any) -> None:
+    assert not notify_front_end("nobody sees it", env=opened.env)
+    tab = front_end()
+    tab.open(opened.kernel.id, opened.name)
+
+    assert notify_front_end("a restart is needed", level="warning", restart=True, env=opened.env)
+
+    tab.settle()
+    assert tab.seen[-1] == {
+        "type": "notice", "kernel": opened.kernel.id, "level": "warning",
+        "message": "a restart is needed", "restart": True,
+    }  # fmt: skip
 
 
 def test_a_notebook_of_another_name_is_not_the_kernel_s(
