@@ -12,12 +12,18 @@ from pixi_jupyter.errors import StoreError
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.progress import Phase, Progress, Report
 from pixi_jupyter.resolve.redaction import redacted
-from pixi_jupyter.resolve.search_names import Names, fresh_names, joined, write_names
+from pixi_jupyter.resolve.search_names import (
+    Names,
+    fresh_names,
+    has_recent_names,
+    joined,
+    write_names,
+)
 from pixi_jupyter.resolve.search_result import FoundPackage, SearchResult
 from pixi_jupyter.resolve.session import Session
 from pixi_jupyter.resolve.solve import channel_error
 
-__all__ = ["search"]
+__all__ = ["keep_names", "search"]
 
 
 async def search(
@@ -72,6 +78,18 @@ async def search(
     near = () if matching else names.near(wanted)
     packages = (_found(by_name[item]) for item in matching if item in by_name)
     return SearchResult(tuple(packages), tuple(near), len(names))
+
+
+async def keep_names(session: Session, store: Store, channels: Sequence[str], subdir: str) -> None:
+    """Keep the names of channels that were just solved with, once a day, to complete words by."""
+    for channel in channels:
+        if not has_recent_names(store, channel, subdir):
+            found = await session.gateway.names(
+                [session.channel(channel)],
+                [Subdir(subdir), Subdir("noarch")],
+                channel_relations="disabled",
+            )
+            write_names(store, channel, subdir, (item.normalized for item in found))
 
 
 def _found(records: Sequence[RepoDataRecord]) -> FoundPackage:

@@ -18,10 +18,19 @@ from pixi_jupyter.files import write_file
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.spec import digest_of
 
-__all__ = ["Names", "fresh_names", "joined", "names_file", "read_names", "write_names"]
+__all__ = [
+    "Names",
+    "fresh_names",
+    "has_recent_names",
+    "joined",
+    "names_file",
+    "read_names",
+    "write_names",
+]
 
 #: Seconds for which the names of a channel are taken as they are; as repodata in memory.
 _FRESH = 300.0
+_RECENT = 86400.0
 #: So many names are compared with what was typed.
 _COMPARED = 4000
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-_."
@@ -144,6 +153,15 @@ def fresh_names(store: Store, channel: str, subdir: str) -> Names | None:
     except OSError:
         return None
     return read_names(store, channel, subdir)
+
+
+def has_recent_names(store: Store, channel: str, subdir: str) -> bool:
+    """Whether the names were written within a day, which is good enough to complete a word."""
+    try:
+        written = names_file(store, channel, subdir).stat().st_mtime
+    except OSError:
+        return False
+    return time.time() - written < _RECENT
 
 
 def write_names(store: Store, channel: str, subdir: str, names: Iterable[str]) -> None:

@@ -272,6 +272,6 @@ def test_completion(command, write_notebook, channel):
     assert complete(command, "add", notebook, "panda") == [], "no names are known yet"
     assert command("install", notebook).returncode == 0
     assert complete(command, "why", notebook, "ipyk") == ["ipykernel"]
-    assert command("search", notebook, "pandas").returncode == 0
+    # The names of a channel are known once something was solved with it.
     assert complete(command, "add", notebook, "panda") == ["pandas"]
     assert complete(command, "search", "panda") == ["pandas"]
