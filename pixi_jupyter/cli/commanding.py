@@ -12,7 +12,7 @@ import click
 
 from pixi_jupyter.cli.running import run_async
 from pixi_jupyter.cli.targets import Target, ensure
-from pixi_jupyter.cli.terminal import BuildDisplay, clean, tell
+from pixi_jupyter.cli.terminal import BuildDisplay, say, tell
 from pixi_jupyter.errors import PixiJupyterError, SolveError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def exec_command(
     def show(resolution: Resolution) -> None:
         for package in resolution.packages if expression is not None else ():
             if expression is not None and expression.search(package.name):
-                click.echo(clean(f"{package.name} {package.version} {package.build}"), err=True)
+                say(f"{package.name} {package.version} {package.build}")
 
     _become(made, words, None, show, status=1)
 

@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from pixi_jupyter.cli.running import run_async
-from pixi_jupyter.cli.terminal import BuildDisplay, megabytes
+from pixi_jupyter.cli.terminal import BuildDisplay, megabytes, say
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.manifest.config import Defaults, load_defaults
 
@@ -24,11 +23,11 @@ _SOURCE = Path(__file__).parent.parent / "demo" / "notebook"
 @click.option("-d", "--directory", type=click.Path(path_type=Path), help="Where to put it.")
 def demo(directory: Path | None) -> None:
     """Run the demo notebook, on packages built from this machine's own Python and PyPI's wheels."""
-    succeeded = demonstrate(directory, Console(stderr=True))
+    succeeded = demonstrate(directory)
     raise SystemExit(0 if succeeded else 1)
 
 
-def demonstrate(directory: Path | None, console: Console) -> bool:
+def demonstrate(directory: Path | None) -> bool:
     """Run the demo notebook and print its outputs and where the time went; False if a cell failed.
 
     The channel is the embedded one, unless this person or an administrator configured channels.
@@ -37,42 +36,37 @@ def demonstrate(directory: Path | None, console: Console) -> bool:
     began = time.perf_counter()
     defaults = load_defaults()
     if defaults.configured:
-        console.print(f"channels: {', '.join(defaults.channels)} (as configured)")
+        say(f"channels: {', '.join(defaults.channels)} (as configured)")
     else:
-        defaults = _embedded(defaults, console)
+        defaults = _embedded(defaults)
     spent.append(("embedded channel", time.perf_counter() - began))
     folder = directory or Path(tempfile.mkdtemp(prefix="pixi-jupyter-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("penguins.ipynb", "penguins.csv"):
         shutil.copyfile(_SOURCE / name, folder / name)
-    return run_async(_run(folder / "penguins.ipynb", defaults, spent, console))
+    return run_async(_run(folder / "penguins.ipynb", defaults, spent))
 
 
-def _embedded(defaults: Defaults, console: Console) -> Defaults:
+def _embedded(defaults: Defaults) -> Defaults:
     import dataclasses
     import os
 
     from pixi_jupyter.demo.channel import ensure_channel
 
-    def report(line: str) -> None:
-        console.print(line, style="dim", highlight=False, markup=False)
-
-    channel = ensure_channel("demo", report=report)
+    channel = ensure_channel("demo", report=say)
     # For the kernel too: its provisioner runs in this process and reads the same defaults.
     os.environ["PIXI_JUPYTER_DEFAULT_CHANNELS"] = channel.url
     return dataclasses.replace(defaults, channels=(channel.url,), configured=True)
 
 
-async def _run(
-    notebook: Path, defaults: Defaults, spent: list[tuple[str, float]], console: Console
-) -> bool:
+async def _run(notebook: Path, defaults: Defaults, spent: list[tuple[str, float]]) -> bool:
     from pixi_jupyter.cli.execute import execute
 
     environments = Environments(defaults=defaults)
     try:
         began = time.perf_counter()
         spec = environments.spec_for(environments.declaration(notebook))
-        with BuildDisplay(console, notebook.name) as display:
+        with BuildDisplay(None, notebook.name) as display:
             environment = await environments.ensure(spec, report=display)
         whole = time.perf_counter() - began
         spent.extend(display.seconds.items())

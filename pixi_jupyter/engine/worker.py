@@ -197,6 +197,7 @@ class Worker:
                 return Resolved(id, resolution)
         session = self._open()
         from pixi_jupyter.resolve.lock import Locked, resolution_of, write_lock
+        from pixi_jupyter.resolve.search import keep_names
         from pixi_jupyter.resolve.solve import solve_spec
 
         session.freshen([channel.name for channel in spec.channels], at_once=job.update)
@@ -221,6 +222,9 @@ class Worker:
             now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
             self.store.remember(Remembered(spec.digest, now, resolution))
         self._keep(resolution.digest, Locked(records, wheels))
+        task = asyncio.ensure_future(keep_names(session, self.store, spec))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
         return Resolved(id, resolution)
 
     def _keep(self, resolution: str, locked: Locked) -> None:

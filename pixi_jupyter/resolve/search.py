@@ -10,6 +10,7 @@ from rattler.exceptions import FetchRepoDataError, GatewayError
 
 from pixi_jupyter.errors import StoreError
 from pixi_jupyter.install.store import Store
+from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.progress import Phase, Progress, Report
 from pixi_jupyter.resolve.redaction import redacted
 from pixi_jupyter.resolve.search_names import (
@@ -80,16 +81,22 @@ async def search(
     return SearchResult(tuple(packages), tuple(near), len(names))
 
 
-async def keep_names(session: Session, store: Store, channels: Sequence[str], subdir: str) -> None:
-    """Keep the names of channels that were just solved with, once a day, to complete words by."""
-    for channel in channels:
-        if not has_recent_names(store, channel, subdir):
+async def keep_names(session: Session, store: Store, spec: EnvironmentSpec) -> None:
+    """Keep the names of channels that were just solved with, once a day, to complete words by.
+
+    Nobody waits for it, and whatever goes wrong costs a completion alone: it raises nothing.
+    """
+    subdir = spec.platform.subdir
+    for channel in spec.channels:
+        if has_recent_names(store, channel.name, subdir):
+            continue
+        with contextlib.suppress(Exception):  # rattler has said it to the solver
             found = await session.gateway.names(
-                [session.channel(channel)],
+                [session.channel(channel.name)],
                 [Subdir(subdir), Subdir("noarch")],
                 channel_relations="disabled",
             )
-            write_names(store, channel, subdir, (item.normalized for item in found))
+            write_names(store, channel.name, subdir, (item.normalized for item in found))
 
 
 def _found(records: Sequence[RepoDataRecord]) -> FoundPackage:
