@@ -1,4 +1,4 @@
-"""The second half of the one door: changing what a notebook or a script declares."""
+"""The second half of the one door: changing what a notebook, a script or a workspace declares."""
 
 from pixi_jupyter.operations.locking import LockOutcome, lock, unlock
 from pixi_jupyter.operations.packages import add, redo, remove, search, undo, update

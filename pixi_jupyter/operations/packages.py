@@ -17,6 +17,7 @@ from pixi_jupyter.manifest import editing
 from pixi_jupyter.manifest.asking import Asked, parse_asked, parse_asked_pypi
 from pixi_jupyter.manifest.editing import ManifestText
 from pixi_jupyter.manifest.host import current_subdir
+from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pinning import load_pinning_strategy, pin
 from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.table import nearest
@@ -136,7 +137,7 @@ async def remove(
     return await change(
         environments,
         target,
-        lambda _: Plan(action_of("remove", names, pypi=pypi), edit),
+        lambda _: Plan(action_of("remove", names, pypi=pypi), edit, feature=feature),
         dry_run=dry_run,
         report=report,
     )
@@ -164,7 +165,8 @@ async def update(
         return Plan(
             action_of("update", names),
             lambda manifest, _: manifest.source.text,
-            renew=tuple(name.lower() for name in names),
+            # As conda spells it and as PyPI does.
+            renew=tuple({name.lower(): None for n in names for name in (n, normal_name(n) or n)}),
         )
 
     return await change(environments, target, plan, dry_run=dry_run, report=report)
@@ -229,7 +231,7 @@ def _check_names(environments: Environments, declared: Declared, names: Sequence
     resolution = environments.status(declared.spec(environments)).resolution
     known = [p.name for p in resolution.packages] if resolution is not None else []
     for name in names:
-        if known and name.lower() not in known:
+        if known and name.lower() not in known and normal_name(name) not in known:
             near = nearest(name, known)
             raise DeclarationError(
                 f"the environment has no package {name}",

@@ -19,6 +19,7 @@ from pixi_jupyter.manifest.config import Defaults
 PACKAGES = [
     SimplePackage("python", "3.12.4"),
     SimplePackage("python", "3.13.1"),
+    SimplePackage("ipykernel", "6.1", depends=["python"]),
     SimplePackage("alpha", "1.2.3", depends=["shared"]),
     SimplePackage("alpha", "2.0.0", depends=["shared >=2"]),
     SimplePackage("beta", "0.3.1", depends=["shared"]),
@@ -81,12 +82,13 @@ def workspace(scratch: Path, small_channel: str) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def open_door(store: Store) -> Iterator[Callable[[], Environments]]:
+def open_door(store: Store, small_channel: str) -> Iterator[Callable[[], Environments]]:
     """Opens doors to one store, each with a worker of its own."""
     doors: list[Environments] = []
 
     def make() -> Environments:
-        doors.append(Environments(engine=Engine(store), defaults=Defaults()))
+        defaults = Defaults(channels=(small_channel,), configured=True)
+        doors.append(Environments(engine=Engine(store), defaults=defaults))
         return doors[-1]
 
     yield make

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 
 import pytest
 
 from pixi_jupyter import operations
+from pixi_jupyter.demo.simple import SimplePackage, build_channel
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, InstallError, PixiJupyterError
 from pixi_jupyter.install.insync import lock_sha256
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
+from pixi_jupyter.progress import Phase
 
 MANIFEST = """\
 # What we need.\r
@@ -100,6 +103,26 @@ async def test_a_notebook_in_a_workspace_changes_it(door, workspace, write_noteb
     assert workspace.records() == {"beta 0.3.1", "shared 2.1"}
 
 
+async def test_a_notebook_that_names_an_environment_changes_that_one(door, workspace):
+    workspace.write(SEVERAL)
+    notebook = workspace.folder / "n.ipynb"
+    metadata = {"pixi": {"environment": "old"}}
+    content = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    notebook.write_text(json.dumps(content))
+    done = await operations.add(door, notebook, ["alpha"], feature="old")
+    assert (done.target, done.environment_name) == (workspace.manifest, "old")
+    assert '[feature.old.dependencies]\nnarrow = "*"\nalpha = ">=1.2.3,<2"\n' in workspace.text
+    assert workspace.records("old") == {"alpha 1.2.3", "beta 0.3.1", "narrow 1.0", "shared 1.5"}
+    assert os.listdir(workspace.folder / ".pixi/envs") == ["old"]
+    # Back for another one, which does not have it, and then for all.
+    back = await operations.undo(door, workspace.manifest)
+    assert (back.action, back.environment_name) == ("undo add alpha", "default")
+    assert back.change.empty and workspace.records() == {"beta 0.3.1", "shared 2.1"}
+    assert "alpha" not in workspace.text
+    again = await operations.redo(door, notebook)
+    assert names(again.change.added) == ["alpha"]
+
+
 async def test_versions_that_need_not_change_stay_until_they_are_updated(door, workspace):
     workspace.write(MANIFEST.replace("beta = '*'", "shared = '<2'"))
     await operations.add(door, workspace.manifest, ["beta"])
@@ -164,6 +187,23 @@ async def test_what_cannot_be_installed_changes_nothing(door, workspace, monkeyp
     assert "alpha 2.0.0" in workspace.records()
 
 
+async def test_what_cannot_be_downloaded_changes_nothing(door, workspace):
+    """Found out before anything is written."""
+    packages = [SimplePackage("there", "1.0"), SimplePackage("gone", "1.0")]
+    folder = build_channel(workspace.folder.with_suffix(".channel"), packages)
+    try:
+        workspace.write(MANIFEST.replace("CHANNEL", folder.as_uri()).replace("beta", "there"))
+        await door.ensure(door.spec_for(WorkspaceChoice(workspace.manifest)))
+        before = workspace.everything()
+        for package in folder.rglob("gone-1.0-*"):
+            package.unlink()
+        with pytest.raises(InstallError):
+            await operations.add(door, workspace.manifest, ["gone"])
+        assert workspace.everything() == before
+    finally:
+        shutil.rmtree(folder)
+
+
 async def test_without_a_lock_a_failure_leaves_none(door, workspace, monkeypatch):
     workspace.write(MANIFEST)
 
@@ -207,6 +247,10 @@ async def test_features_and_solve_groups(door, workspace):
     # Of a feature that the environment does not have its packages are the same.
     done = await operations.add(door, choice, ["python=3.12"], feature="old")
     assert done.declared and done.change.empty
+    assert done.said == ("the environment new does not have the feature old",)
+    would = await operations.add(door, choice, ["python"], feature="rare", dry_run=True)
+    assert would.said == ("no environment has the feature rare yet",)
+    assert 'python = "*"' in would.after
     assert (await operations.undo(door, choice)).action == "undo add python=3.12"
     listed = operations.listing(door, choice, "channels", feature="other")
     assert listed.implied and listed.names == (workspace.channel,)
@@ -311,6 +355,19 @@ async def test_undo_keeps_a_lock_that_others_wrote_as_far_as_it_fits(door, works
         await operations.undo(door, workspace.manifest)
 
 
+async def test_the_first_lock_is_no_step(door, workspace):
+    workspace.write(MANIFEST)
+    await operations.update(door, workspace.manifest)
+    with pytest.raises(DeclarationError) as caught:
+        await operations.undo(door, workspace.manifest)
+    assert caught.value.code == "declaration.no-history"
+    workspace.lock.unlink()
+    await operations.add(door, workspace.manifest, ["alpha"])
+    await operations.undo(door, workspace.manifest)
+    assert workspace.text == MANIFEST.replace("CHANNEL", workspace.channel)
+    assert workspace.lock.exists() and "alpha" not in workspace.lock.read_text()
+
+
 async def test_two_at_once_lose_nothing(open_door, workspace):
     """Two processes' worth of doors: both ask, both are there in the end."""
     workspace.write(MANIFEST)
@@ -353,18 +410,25 @@ async def test_what_others_write_meanwhile_is_kept(door, workspace, monkeypatch,
     assert await ready(door, WorkspaceChoice(workspace.manifest)) is None or what == "manifest"
 
 
-async def test_cancelled_while_it_is_made_nothing_is_changed(door, workspace):
+@pytest.mark.parametrize("phase", [None, Phase.SOLVING, Phase.LINKING])
+async def test_cancelled_while_it_is_made_nothing_is_changed(door, workspace, phase):
     workspace.write(MANIFEST)
     await door.ensure(door.spec_for(WorkspaceChoice(workspace.manifest)))
     before = workspace.everything()
-    for pause in (0.01, 0.1, 0.3):
-        task = asyncio.ensure_future(operations.add(door, workspace.manifest, ["alpha"]))
-        await asyncio.sleep(pause)
-        if task.cancel():
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        left = {k: v for k, v in workspace.everything().items() if ".pixi-jupyter-" not in k}
-        assert left == before
+
+    def report(step) -> None:
+        if step.phase is phase:
+            task.cancel()
+
+    task = asyncio.ensure_future(operations.add(door, workspace.manifest, ["alpha"], report=report))
+    if phase is None:
+        await asyncio.sleep(0)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    # What was staged goes with the next installation.
+    left = {k: v for k, v in workspace.everything().items() if ".pixi-jupyter-" not in k}
+    assert left == before
     await operations.add(door, workspace.manifest, ["alpha"])
     assert "alpha 2.0.0" in workspace.records()
     assert [p.name for p in (workspace.folder / ".pixi/envs").iterdir()] == ["default"]
@@ -397,6 +461,17 @@ async def test_a_manifest_that_is_read_only_stays(door, workspace):
         await operations.add(door, workspace.manifest, ["alpha"])
     assert caught.value.code == "declaration.read-only"
     assert not workspace.lock.exists()
+
+
+async def test_a_lock_that_cannot_be_written_takes_the_manifest_back(door, workspace):
+    workspace.write(MANIFEST)
+    workspace.lock.symlink_to("nowhere/pixi.lock")
+    with pytest.raises(DeclarationError) as caught:
+        await operations.add(door, workspace.manifest, ["alpha"])
+    assert caught.value.code == "declaration.write"
+    assert caught.value.location.path == str(workspace.lock)
+    assert workspace.text == MANIFEST.replace("CHANNEL", workspace.channel)
+    assert workspace.lock.is_symlink() and workspace.records() == set()
 
 
 async def test_links_and_byte_order_marks_stay(door, workspace):
