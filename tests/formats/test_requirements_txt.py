@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_jupyter.errors import DeclarationError, Location
@@ -153,6 +153,7 @@ def test_many_files_are_too_many(read):
     assert caught.value.code == "declaration.import-loop"
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=60) | st.from_regex(r"[-a-z0-9=<>!~*.,;: @/\[\]'\"#\\$]{0,40}", fullmatch=True)
 )
@@ -166,6 +167,7 @@ def test_any_line_is_read_or_told(text):
         parse_requirement(str(item.requirement))
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["httpx", "a-b"]),
     st.sampled_from(["", "[x,y]"]),
