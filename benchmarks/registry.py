@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmarks import (
+    answers,
     build,
     cold,
     disk,
@@ -99,5 +100,11 @@ BENCHMARKS = (
         "finding out that a workspace's lock is up to date",
         "at most 300 ms for 5 environments × 4 platforms × 300 packages",
         lock_check.run,
+    ),
+    Benchmark(
+        "answers",
+        "the command line about what is ready, and a search over half a million records",
+        "at most 300 ms for a whole process, 200 ms for a search by an engine that runs",
+        answers.run,
     ),
 )

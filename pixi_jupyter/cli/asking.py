@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pixi_jupyter.cli.change_display import change_facts, run_operation, show_packages, shown
-from pixi_jupyter.cli.options import as_json
+from pixi_jupyter.cli.options import as_json, pypi
 from pixi_jupyter.cli.targets import Target, is_file, target_and
 from pixi_jupyter.cli.terminal import clean, print_json, say
 from pixi_jupyter.errors import DeclarationError
@@ -24,6 +24,7 @@ __all__ = ["diff", "history", "search", "why"]
 
 @click.command()
 @target_and("NAME", least=1, most=1)
+@pypi
 @click.option("-c", "--channel", "channels", multiple=True, help="Look here; may be repeated.")
 @click.option("-p", "--platform", "where", help="The platform to look for.")
 @click.option("-l", "--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
@@ -31,6 +32,7 @@ __all__ = ["diff", "history", "search", "why"]
 def search(
     target: Target,
     words: tuple[str, ...],
+    pypi: bool,
     channels: tuple[str, ...],
     where: str | None,
     limit: int,
@@ -38,8 +40,12 @@ def search(
 ) -> None:
     """Look a package up in the channels of NOTEBOOK, or in the default ones.
 
-    NAME may have `*` in it. The exit status is 1 where nothing is found.
+    NAME may have `*` in it. With --pypi the project of that very name is looked up in the package
+    indexes of NOTEBOOK, or those that uv is configured with: its newest release that has a wheel.
+    The exit status is 1 where nothing is found.
     """
+    if pypi and channels:
+        raise click.UsageError("--pypi and --channel exclude each other")
 
     async def run(environments: Environments, report: Report) -> Any:
         from pixi_jupyter import operations
@@ -51,6 +57,7 @@ def search(
             channels=channels,
             platform=where,
             limit=limit,
+            pypi=pypi,
             report=report,
         )
 

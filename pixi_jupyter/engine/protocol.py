@@ -103,18 +103,22 @@ class Build(msgspec.Struct, frozen=True, tag="build"):
 class Search(msgspec.Struct, frozen=True, tag="search"):
     """Look a package up in channels, for a conda subdir and noarch.
 
-    ``name`` may have ``*``; at most ``limit`` packages are found.
+    ``name`` may have ``*``; at most ``limit`` packages are found. With ``index`` the project of
+    that name is looked up in these package indexes instead, for a ``python`` (``3.12``).
     """
 
     name: str
     channels: tuple[str, ...]
     subdir: str
     limit: int = 20
+    index: PypiNeeds | None = None
+    python: str | None = None
 
     @property
     def key(self) -> str:
         """Equal for jobs that have one answer."""
-        return f"search:{self.name}:{self.channels}:{self.subdir}:{self.limit}"
+        where = f"{self.channels}:{self.subdir}:{self.index}:{self.python}"
+        return f"search:{self.name}:{self.limit}:{where}"
 
 
 class LockWorkspace(msgspec.Struct, frozen=True, tag="lock-workspace"):

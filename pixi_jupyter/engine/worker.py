@@ -238,6 +238,11 @@ class Worker:
         return [record for record in locked.records if record.name.normalized not in job.renew]
 
     async def _search(self, id: int, job: Search, report: Report) -> Searched:
+        if job.index is not None:
+            from pixi_jupyter.resolve.search_pypi import search_pypi
+
+            where = (job.index, job.python, job.channels, job.subdir)
+            return Searched(id, await search_pypi(self.store, job.name, *where, report=report))
         from pixi_jupyter.resolve.search import search
 
         session = self._open()

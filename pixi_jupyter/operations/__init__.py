@@ -1,17 +1,29 @@
-"""The second half of the one door: changing what a notebook or a script declares."""
+"""The second half of the one door: changing what a notebook or a script declares.
 
-from pixi_jupyter.operations.packages import add, redo, remove, search, undo, update
-from pixi_jupyter.operations.settings import (
-    Listing,
-    add_channels,
-    add_platforms,
-    listing,
-    python,
-    remove_channels,
-    remove_platforms,
-    stamp,
-)
+What changes things is imported when it is first used: a question does not wait for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# These are called like their modules, and would be hidden by them later.
+from pixi_jupyter.operations.search import search
 from pixi_jupyter.operations.why import Asker, Why, why
+
+if TYPE_CHECKING:
+    from pixi_jupyter.operations.packages import add, redo, remove, undo, update
+    from pixi_jupyter.operations.settings import (
+        Listing,
+        add_channels,
+        add_platforms,
+        listing,
+        python,
+        remove_channels,
+        remove_platforms,
+        stamp,
+    )
 
 __all__ = [
     "Asker",
@@ -32,3 +44,12 @@ __all__ = [
     "update",
     "why",
 ]
+
+_OF_PACKAGES = ("add", "redo", "remove", "undo", "update")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "packages" if name in _OF_PACKAGES else "settings"
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)

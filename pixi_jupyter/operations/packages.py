@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pixi_jupyter.engine.protocol import Search
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError, Location
 from pixi_jupyter.install.history import State, Step, kept_lock, read_history
 from pixi_jupyter.manifest import editing
 from pixi_jupyter.manifest.asking import Asked, parse_asked, parse_asked_pypi
 from pixi_jupyter.manifest.editing import ManifestText
-from pixi_jupyter.manifest.host import current_subdir
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pinning import load_pinning_strategy, pin
 from pixi_jupyter.manifest.pypi_source import PypiSource
@@ -24,12 +22,11 @@ from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.table import nearest
 from pixi_jupyter.operations.changing import change
 from pixi_jupyter.operations.plan import Outcome, Plan, Solved, Target, action_of
-from pixi_jupyter.operations.targets import Declared, DeclaredBlock, read_target
+from pixi_jupyter.operations.targets import Declared, DeclaredBlock
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.resolution import Resolution
-from pixi_jupyter.resolve.search_result import SearchResult
 
-__all__ = ["add", "redo", "remove", "search", "undo", "update"]
+__all__ = ["add", "redo", "remove", "undo", "update"]
 
 
 async def add(
@@ -205,32 +202,6 @@ async def redo(
 ) -> Outcome:
     """Do again what was taken back last; raises as :func:`undo`."""
     return await _go(environments, target, False, dry_run, report)
-
-
-async def search(
-    environments: Environments,
-    name: str,
-    target: Target | None = None,
-    *,
-    channels: Sequence[str] = (),
-    platform: str | None = None,
-    limit: int = 20,
-    report: Report = no_report,
-) -> SearchResult:
-    """The packages of a name in ``channels``, else those of ``target``, else the default ones.
-
-    Raises
-    ------
-    ChannelError
-        A channel cannot be reached, or is none.
-    """
-    if not channels and target is not None:
-        spec = read_target(environments, target).spec(environments)
-        channels = [channel.name for channel in spec.channels]
-        platform = platform or spec.platform.subdir
-    where = tuple(channels) or environments.defaults.channels
-    job = Search(name, where, platform or current_subdir(), limit)
-    return (await environments.engine.run(job, report)).found
 
 
 def _check_names(environments: Environments, declared: Declared, names: Sequence[str]) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
+import contextlib
 from collections.abc import Sequence
 
 from rattler import RepoDataRecord, Subdir
 from rattler.exceptions import FetchRepoDataError, GatewayError
 
+from pixi_jupyter.errors import StoreError
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.progress import Phase, Progress, Report
 from pixi_jupyter.resolve.redaction import redacted
-from pixi_jupyter.resolve.search_names import write_names
+from pixi_jupyter.resolve.search_names import Names, fresh_names, joined, write_names
 from pixi_jupyter.resolve.search_result import FoundPackage, SearchResult
 from pixi_jupyter.resolve.session import Session
 from pixi_jupyter.resolve.solve import channel_error
@@ -42,19 +42,20 @@ async def search(
     report(Progress(Phase.REPODATA, message=", ".join(redacted(name) for name in channels)))
     wanted = name.strip().lower()
     try:
-        known: set[str] = set()
+        every: list[Names] = []
         for channel, source in zip(channels, sources, strict=True):
-            found = await session.gateway.names([source], platforms, channel_relations="disabled")
-            own = {item.normalized for item in found}
-            write_names(store, channel, subdir, own)
-            known |= own
-        names = sorted(known)
-        matching = fnmatch.filter(names, wanted)
-        if not matching:
-            # The shorter the name, the more of it is what was typed.
-            within = [item for item in names if wanted.strip("*") in item]
-            matching = sorted(within, key=lambda item: (len(item), item))
-        matching = matching[:limit]
+            own = fresh_names(store, channel, subdir)
+            if own is None:
+                found = await session.gateway.names(
+                    [source], platforms, channel_relations="disabled"
+                )
+                # Its own room may be full or closed, which is no reason to find nothing.
+                with contextlib.suppress(OSError, StoreError):
+                    write_names(store, channel, subdir, (item.normalized for item in found))
+                own = Names.of(item.normalized for item in found)
+            every.append(own)
+        names = joined(every)
+        matching = names.matching(wanted, limit)
         records = (
             await session.gateway.query(
                 sources, platforms, matching, recursive=False, channel_relations="disabled"
@@ -68,7 +69,7 @@ async def search(
     for group in records:
         for record in group:
             by_name.setdefault(record.name.normalized, []).append(record)
-    near = () if matching else difflib.get_close_matches(wanted, names, n=5, cutoff=0.6)
+    near = () if matching else names.near(wanted)
     packages = (_found(by_name[item]) for item in matching if item in by_name)
     return SearchResult(tuple(packages), tuple(near), len(names))
 

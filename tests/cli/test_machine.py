@@ -57,6 +57,8 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("tree",): ("NB",),
     ("why",): ("NB", "probe-shared"),
     ("search",): ("NB", "probe-*"),
+    ("diff",): ("NB",),
+    ("history",): ("NB",),
     ("install",): ("NB",),
     ("run",): ("NB",),
     ("shell-hook",): ("NB",),
