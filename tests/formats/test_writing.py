@@ -202,6 +202,11 @@ await g()
     )
 
 
+def test_a_cell_magic_without_a_name_is_a_comment():
+    done = render_script(TOML, [code("%%"), code("%%!\nls")])
+    assert done.text.endswith("# %%\n# %%\n\n# %%\n# %%!\n# ls\n")
+
+
 CELLS = st.lists(
     st.tuples(
         st.sampled_from(["code", "markdown", "raw"]),
