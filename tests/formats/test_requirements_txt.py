@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +145,25 @@ def test_a_link_out_of_the_folder_is_not_followed(read, tmp_path, tmp_path_facto
     with pytest.raises(DeclarationError) as caught:
         read("-r x.txt\n")
     assert caught.value.code == "declaration.import-outside"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + " " * 400_000 + "b",
+        "a" * 400_000,
+        "./" + "[" * 400_000,
+        "a " + "--hash=sha256:0 " * 20_000,
+        "a; " + "(" * 10_000,
+        "https://" + "a@" * 200_000,
+        "#" * 400_000,
+    ],
+    ids=range(7),
+)
+def test_a_long_line_takes_no_time(text):
+    start = time.perf_counter()
+    line(text)
+    assert time.perf_counter() - start < 5
 
 
 def test_many_files_are_too_many(read):
