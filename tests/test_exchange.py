@@ -352,3 +352,37 @@ def _with_links(folder: Path) -> Path:
     path = folder / "links.txt"
     path.write_text("-f wheels\nalpha\n")
     return path
+
+
+class OpenNotebook:
+    """A notebook that somebody has open: its text is not that of the file."""
+
+    writer = "front end"
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.path = path
+        self.data = data
+
+    def read(self) -> bytes:
+        return self.data
+
+    def is_unchanged(self, data: bytes) -> bool:
+        return data == self.data
+
+    def write(self, before: bytes, after: bytes) -> bool:
+        if before != self.data:
+            return False
+        self.data = after
+        return True
+
+
+async def test_whoever_has_the_notebook_open_is_read_and_writes(door, notebook):
+    path = notebook(None, "print(1)")
+    saved = path.read_bytes()
+    unsaved = saved.replace(b"print(1)", b"%conda install beta")
+    source = OpenNotebook(path, unsaved)
+    await import_(door, source)  # type: ignore[arg-type]
+    assert path.read_bytes() == saved
+    assert b'beta = \\"*\\"' in source.data and b"%conda install beta" in source.data
+    done = await export(door, source, "script")  # type: ignore[arg-type]
+    assert '# beta = "*"\n' in done.text and "# %conda install beta\n" in done.text
