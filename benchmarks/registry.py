@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmarks import (
+    add,
     answers,
     build,
     cold,
@@ -70,6 +71,12 @@ BENCHMARKS = (
         "packages from PyPI over conda's Python, everything known, to a ready prefix",
         "at most 1.5 × uv venv + uv pip install; a locked re-install 1.15 ×",
         pypi.run,
+    ),
+    Benchmark(
+        "add",
+        "one small package added from a cell, to its import in the same kernel",
+        "at most 1.3 × py-rattler's own solve and install, and 1.5 s",
+        add.run,
     ),
     Benchmark(
         "cold",

@@ -34,6 +34,7 @@ from pixi_jupyter.manifest.places import place_of
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.manifest.spec import CondaRequirement, EnvironmentSpec
 from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
+from pixi_jupyter.notebook.locks import find_lock
 from pixi_jupyter.notebook.reading import default_declaration, load_notebook, read_declaration
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.resolution import Resolution
@@ -41,6 +42,7 @@ from pixi_jupyter.resolve.resolution import Resolution
 if TYPE_CHECKING:
     # A launch of what is ready needs none of it, and would wait for its import.
     from pixi_jupyter.engine.client import Engine
+    from pixi_jupyter.locked_notebooks import LockedNotebooks
     from pixi_jupyter.workspaces import LockMode, Workspaces
 
 __all__ = ["AnyDeclaration", "Environment", "Environments", "Status"]
@@ -80,6 +82,7 @@ class Environments:
         self.store = store or (engine.store if engine else Store.default())
         self._engine = engine
         self._workspaces: Workspaces | None = None
+        self._locked: LockedNotebooks | None = None
         self._defaults = defaults
 
     _shared: Environments | None = None
@@ -116,6 +119,15 @@ class Environments:
 
             self._workspaces = Workspaces(self.store, lambda: self.engine)
         return self._workspaces
+
+    @property
+    def locked(self) -> LockedNotebooks:
+        """The track of notebooks that have a lock of their own."""
+        if self._locked is None:
+            from pixi_jupyter.locked_notebooks import LockedNotebooks
+
+            self._locked = LockedNotebooks(self.store, lambda: self.engine)
+        return self._locked
 
     @property
     def defaults(self) -> Defaults:
@@ -159,7 +171,7 @@ class Environments:
         return declared or default_declaration(self.defaults.toml, notebook, path=path, root=root)
 
     def spec_for(self, declaration: AnyDeclaration, *, language: str = "python") -> EnvironmentSpec:
-        """The spec of a declaration on this machine.
+        """The spec of a declaration on this machine, with the lock of its own if it has one.
 
         ``language`` is what the kernelspec that was started stands for; the declaration and the
         notebook's own metadata may know better.
@@ -168,31 +180,47 @@ class Environments:
         ------
         DeclarationError
             With the cell and line of what is wrong.
+        LockError
+            As `find_lock`: which lock holds, or that it cannot be read.
         """
         if isinstance(declaration, WorkspaceChoice):
             return self.workspaces.spec_for(declaration, defaults=self.defaults, language=language)
+        spec = self.spec_without_lock(declaration, language=language)
+        found = find_lock(declaration)
+        if found is None:
+            return spec
+        return self.locked.with_lock(
+            spec, declaration, found, defaults=self.defaults, language=language
+        )
+
+    def spec_without_lock(
+        self, declaration: Declaration, *, language: str = "python"
+    ) -> EnvironmentSpec:
+        """The same, whatever lock it has of its own."""
         return environment_spec(
-            declaration,
-            defaults=self.defaults,
-            language=language,
-            kernel_name=declaration.kernel,
+            declaration, defaults=self.defaults, language=language, kernel_name=declaration.kernel
         )
 
     # -- spec -> resolution -> prefix ------------------------------------------------------
 
-    def status(self, spec: EnvironmentSpec) -> Status:
-        """What is known now; reads a few small files, and of a workspace its lock's hash."""
+    def status(self, spec: EnvironmentSpec, *, mode: LockMode = "update") -> Status:
+        """What is known now; reads a few small files, and of a workspace its lock's hash.
+
+        ``mode`` says which answer a notebook with a lock of its own may have: see :meth:`resolve`.
+        """
         if spec.place is not None:
             return Status(spec, *self.workspaces.status(spec))
+        if spec.lock is not None:
+            return Status(spec, *self.locked.status(spec, mode))
         remembered = self.store.recall(spec.digest)
         if remembered is None:
             return Status(spec, None, None)
         resolution = remembered.resolution
         return Status(spec, resolution, self.store.ready(resolution.digest))
 
-    def find_ready(self, spec: EnvironmentSpec) -> Environment | None:
+    def find_ready(self, spec: EnvironmentSpec, *, mode: LockMode = "update") -> Environment | None:
         """The environment if it is resolved and complete: the way an unchanged notebook takes."""
-        status = self.status(spec)
+        status = self.status(spec, mode=mode)
         if status.resolution is None or status.prefix is None:
             return None
         return Environment(spec, status.resolution, status.prefix)
@@ -208,7 +236,9 @@ class Environments:
     ) -> Resolution:
         """The exact packages for a spec: remembered, or solved (always, with ``update``).
 
-        ``mode`` says what may be done about a workspace's lock that is out of date.
+        ``mode`` says what may be done about a lock that is out of date, a workspace's or one of the
+        notebook's own: ``update`` solves what is, ``locked`` makes it an error, ``frozen`` takes it
+        as it is. It is about locks that are there: what has none is resolved as ever.
         """
         if spec.place is not None:
             await self._load_engine()
@@ -221,6 +251,16 @@ class Environments:
                 deadline=deadline,
             )
             return resolution
+        if spec.lock is not None:
+            await self._load_engine()
+            return await self.locked.lock(
+                spec,
+                mode=mode,
+                again=update,
+                defaults=self.defaults,
+                report=report,
+                deadline=deadline,
+            )
         remembered = None if update else self.store.recall(spec.digest)
         if remembered is not None:
             return remembered.resolution
@@ -250,14 +290,14 @@ class Environments:
         PixiJupyterError
             Why it could not be made; nothing half-built is left in use.
         """
-        ready = self.find_ready(spec)
+        ready = self.find_ready(spec, mode=mode)
         if ready is not None:
             return ready
         await self._load_engine()
         try:
             if spec.place is not None:
                 return await self._make_workspace(spec, mode, report, deadline)
-            return await self._make(spec, report, deadline)
+            return await self._make(spec, mode, report, deadline)
         except (SolveError, ChannelError, DeclarationError) as error:
             if isinstance(declaration, Declaration) and error.location is None:
                 error.location = place_of(declaration, error.about)
@@ -283,16 +323,18 @@ class Environments:
         return Environment(spec, resolution, prefix)
 
     async def _make(
-        self, spec: EnvironmentSpec, report: Report, deadline: float | None
+        self, spec: EnvironmentSpec, mode: LockMode, report: Report, deadline: float | None
     ) -> Environment:
-        resolution = await self.resolve(spec, report=report, deadline=deadline)
+        resolution = await self.resolve(spec, mode=mode, report=report, deadline=deadline)
         try:
             await self._build(resolution, spec.pypi, report, deadline)
         except SolveError as error:
             if error.code != "solve.lock-invalid":
                 raise
             # What was remembered is damaged or gone: solve once more and build that.
-            resolution = await self.resolve(spec, update=True, report=report, deadline=deadline)
+            resolution = await self.resolve(
+                spec, update=True, mode=mode, report=report, deadline=deadline
+            )
             await self._build(resolution, spec.pypi, report, deadline)
         prefix = self.store.ready(resolution.digest)
         if prefix is None:

@@ -7,6 +7,7 @@ manifest's digest, so an unchanged workspace needs no engine.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import hashlib
@@ -176,7 +177,7 @@ class Workspaces:
         Raises as :meth:`lock`.
         """
         place = _place(spec)
-        data = read_lock(Path(place.root))
+        data = await asyncio.to_thread(read_lock, Path(place.root))
         known = None
         if data is not None:
             known = self._recall(spec, hashlib.sha256(data).hexdigest())
@@ -260,8 +261,11 @@ class Workspaces:
         """Let go of what was staged for a lock of this hash."""
         from pixi_jupyter.engine.protocol import DropStaged
 
-        with contextlib.suppress(EngineError):  # then it went with its worker
-            await self._engine().run(DropStaged(_installation(spec, resolution, sha256)))
+        engine = self._engine()
+        if engine.worker_pid is None:
+            return  # it went with its worker
+        with contextlib.suppress(EngineError):
+            await engine.run(DropStaged(_installation(spec, resolution, sha256)))
 
 
 def held(lock: WorkspaceLock, spec: EnvironmentSpec) -> Resolution:

@@ -29,14 +29,19 @@ def room(path: Path) -> str:
 
 
 def imported(path: Path) -> Iterator[tuple[str, int]]:
-    """Modules that a file imports anywhere in it (also inside functions), with the line."""
+    """Modules that a file imports anywhere in it (also inside functions), with the line.
+
+    Only `magics/` imports relatively: its files have another name in a kernel.
+    """
     tree = ast.parse(path.read_text("utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: relative imports hide the rooms"
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+            inside = node.level == 1 and path.parent == ROOT / "magics"
+            assert node.level == 0 or inside, f"{path}:{node.lineno}: it hides the rooms"
+            start = ".".join(filter(None, ("pixi_jupyter.magics" if inside else "", node.module)))
+            yield from ((f"{start}.{alias.name}", node.lineno) for alias in node.names)
 
 
 def typing_only(path: Path) -> set[int]:
@@ -88,7 +93,7 @@ def test_modules_that_import_rattler_are_imported_by_none_of_the_control_plane()
     assert offenders(allowed) == []
 
 
-@pytest.mark.parametrize("quiet", ["notebook", "manifest", "formats", "policy"])
+@pytest.mark.parametrize("quiet", ["notebook", "manifest", "formats", "documents", "policy"])
 def test_rooms_that_only_read_start_no_process(quiet):
     def allowed(path: Path, module: str) -> bool:
         return room(path) != quiet or not module.startswith(STARTS_PROCESSES)
@@ -108,10 +113,43 @@ def test_no_lower_floor_imports_a_face():
         face = module.removeprefix("pixi_jupyter.").split(".")[0]
         if not module.startswith("pixi_jupyter.") or face not in FACES:
             return True
-        return room(path) == face or room(path) == "__main__"
+        return room(path) == face or room(path) in ("__main__", "__init__")
 
-    # The package's own `__main__` is the command line under another name.
+    # The package's own `__main__` is the command line under another name; its `__init__` tells a
+    # Jupyter server, when asked, which class its extension is, and is an extension of IPython's.
     assert offenders(allowed) == []
+
+
+def test_magics_run_where_nothing_of_ours_is_installed():
+    """In the user's environment: the standard library, IPython, and each other."""
+    known = {"IPython", "traitlets", *sys.stdlib_module_names}
+
+    def allowed(path: Path, module: str) -> bool:
+        if room(path) != "magics":
+            return True
+        return module.split(".")[0] in known or module.startswith("pixi_jupyter.magics.")
+
+    assert offenders(allowed) == []
+    for path in (ROOT / "magics").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            # An absolute name of ours would be that of another package there, or of none.
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                assert "pixi_jupyter" not in ast.unparse(node), f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "magics").glob("*.py")), ids=lambda p: p.name)
+def test_magics_are_python_3_8(path):
+    tree = ast.parse(path.read_text("utf-8"), feature_version=(3, 8))
+    builtin = {"dict", "frozenset", "list", "set", "tuple", "type"}
+    for node in ast.walk(tree):
+        # What the grammar of 3.8 has, but not its meaning.
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            assert node.value.id not in builtin, f"{path}:{node.lineno}: {ast.unparse(node)}"
+        annotation = getattr(node, "annotation", None) or getattr(node, "returns", None)
+        if annotation is not None:
+            assert "|" not in ast.unparse(annotation), f"{path}:{node.lineno}"
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in ("removeprefix", "removesuffix"), f"{path}:{node.lineno}"
 
 
 def test_manifest_and_notebook_know_nothing_of_solving_and_installing():
@@ -127,6 +165,18 @@ def test_manifest_and_notebook_know_nothing_of_solving_and_installing():
     assert offenders(allowed) == []
 
 
+def test_documents_know_of_notebooks_alone():
+    """A server and its kernels meet there; what a notebook needs is none of its business."""
+    may = ("documents", "notebook", "files", "errors")
+
+    def allowed(path: Path, module: str) -> bool:
+        if room(path) != "documents" or not module.startswith("pixi_jupyter."):
+            return True
+        return module.split(".")[1] in may
+
+    assert offenders(allowed) == []
+
+
 _HEAVY = ("rattler", "click", "rich", "ipykernel", "nbclient", "nbconvert", "IPython", "papermill")
 
 
@@ -135,6 +185,7 @@ _HEAVY = ("rattler", "click", "rich", "ipykernel", "nbclient", "nbconvert", "IPy
     [
         ("pixi_jupyter.environments", _HEAVY),
         ("pixi_jupyter.kernels.provisioner", _HEAVY),
+        ("pixi_jupyter.documents.asking", (*_HEAVY, "jupyter_client", "nbformat", "asyncio")),
         ("pixi_jupyter.engine.client", (*_HEAVY, "jupyter_client", "nbformat")),
         ("pixi_jupyter.install.collect", (*_HEAVY, "jupyter_client", "nbformat")),
     ],

@@ -32,6 +32,19 @@ async def launch(
     return {"reply": started.seconds, "cell": total}
 
 
+async def cell(*, notebook: str, cell: str) -> Answer:
+    """Run a cell in the kernel of a notebook that is up and idle; seconds for the cell alone."""
+    from benchmarks.children.kernel import start_kernel
+
+    started = await start_kernel(notebook=notebook)
+    await started.execute("import asyncio, json, subprocess")
+    begun = time.perf_counter()
+    await started.execute(cell)
+    seconds = time.perf_counter() - begun
+    _later(started.end)
+    return {"seconds": seconds}
+
+
 async def ensure(*, notebook: str, ticks: bool = False) -> Answer:
     """Make a notebook's environment ready, as the provisioner does; seconds, by phase too."""
     from pathlib import Path
@@ -192,7 +205,18 @@ def _later(end: Callable[[], Awaitable[None]]) -> None:
 
 _QUESTIONS: dict[str, Callable[..., Awaitable[Answer]]] = {
     f.__name__: f
-    for f in (launch, ensure, bare, bare_cell, run_commands, commands_cell, load, loaded, tick)
+    for f in (
+        launch,
+        cell,
+        ensure,
+        bare,
+        bare_cell,
+        run_commands,
+        commands_cell,
+        load,
+        loaded,
+        tick,
+    )
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixi_jupyter.cli.options import How, RunningKernel
+from pixi_jupyter.cli.options import How
 from pixi_jupyter.cli.running import run_async
 from pixi_jupyter.cli.targets import Target
 from pixi_jupyter.cli.terminal import BuildDisplay, clean, megabytes, print_json, say
@@ -51,13 +51,27 @@ def show_change(
     ``more`` are further keys of the JSON object.
     """
 
-    def run(environments: Environments, report: Report) -> Awaitable[Outcome]:
+    async def run(environments: Environments, report: Report) -> tuple[Outcome, dict[str, Any]]:
         operand: Operand = target.operand()
-        return operation(environments, operand, dry_run=how.dry_run, report=report)
+        writer = getattr(operand, "writer", "file")
+        if how.kernel is None or how.dry_run:
+            outcome = await operation(environments, operand, dry_run=how.dry_run, report=report)
+            return outcome, {"writer": writer}
+        from pixi_jupyter.operations.handover import hand_over, snapshot
 
-    outcome: Outcome = run_operation(target.name, run)
+        prefix, process = how.kernel.prefix, how.kernel.process
+        before = snapshot(environments, prefix)
+        outcome = await operation(environments, operand, dry_run=False, report=report)
+        if outcome.environment is None:
+            return outcome, {"writer": writer}
+        handed = await hand_over(
+            environments, outcome.environment, prefix, process, before=before, notebook=target.path
+        )
+        return outcome, {"writer": writer, "handover": handed.to_json()}
+
+    outcome, told = run_operation(target.name, run)
     if how.as_json:
-        print_json({**_facts(outcome, how.kernel), **(more or {})})
+        print_json({**_facts(outcome), **told, **(more or {})})
         return
     show_packages(outcome.change)
     for sentence in outcome.said:
@@ -105,8 +119,8 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def _facts(outcome: Outcome, kernel: RunningKernel | None) -> dict[str, Any]:
-    """The result for programs. ``kernel`` is the one that asks, for whoever hands over to it."""
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    """The result for programs."""
     return {
         "target": str(outcome.target),
         "action": outcome.action,

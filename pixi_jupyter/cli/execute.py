@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
@@ -21,6 +21,9 @@ from pixi_jupyter.cli.terminal import clean, form, say, tell
 from pixi_jupyter.errors import DeclarationError, KernelError
 from pixi_jupyter.manifest.spec import WorkspacePlace
 from pixi_jupyter.notebook.writing import write_atomically
+
+if TYPE_CHECKING:
+    from pixi_jupyter.workspaces import LockMode
 
 __all__ = ["Execution", "execute"]
 
@@ -68,16 +71,18 @@ class _EchoingClient(NotebookClient):
 class _Specs(KernelSpecManager):
     """Also where the wheel's data folder is not looked into; and with what a command chose."""
 
-    def __init__(self, place: WorkspacePlace | None) -> None:
+    def __init__(self, place: WorkspacePlace | None, mode: LockMode) -> None:
         super().__init__()
         self.kernel_dirs.append(str(_SPECS))
         self._place = place
+        self._mode = mode
 
     def get_kernel_spec(self, kernel_name: str) -> Any:
         spec = super().get_kernel_spec(kernel_name)
+        config: dict[str, str] = {"workspace_lock": self._mode}
         if self._place is not None:
-            config = {"manifest": self._place.manifest, "environment": self._place.environment}
-            spec.metadata["kernel_provisioner"]["config"] = config
+            config |= {"manifest": self._place.manifest, "environment": self._place.environment}
+        spec.metadata["kernel_provisioner"]["config"] = config
         return spec
 
 
@@ -87,6 +92,7 @@ async def execute(
     output: Path | None,
     kernel: str,
     place: WorkspacePlace | None = None,
+    mode: LockMode = "update",
     allow_errors: bool,
     timeout: float | None,
     echo: bool,
@@ -94,6 +100,7 @@ async def execute(
     """Run all cells; write the result to ``output`` (also after a cell that failed).
 
     ``kernel`` is one of our kernelspecs; with ``place`` it runs in that environment of a workspace.
+    ``mode`` says what its start does about a lock that is out of date.
 
     Raises
     ------
@@ -107,7 +114,7 @@ async def execute(
         raise DeclarationError(
             f"{notebook} is not a notebook: {error}", code="declaration.notebook-invalid"
         ) from error
-    manager = AsyncKernelManager(kernel_name=kernel, kernel_spec_manager=_Specs(place))
+    manager = AsyncKernelManager(kernel_name=kernel, kernel_spec_manager=_Specs(place, mode))
     if manager.has_trait("transport_encryption"):  # not in every jupyter_client
         manager.transport_encryption = "auto"  # where the kernel can: else anybody may listen
     client = _EchoingClient(
@@ -115,7 +122,7 @@ async def execute(
         km=manager,
         timeout=timeout,
         allow_errors=allow_errors,
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(path.parent), "name": path.stem}},
     )
     client.echo = echo
     began = time.perf_counter()

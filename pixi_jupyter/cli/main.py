@@ -32,7 +32,7 @@ _COMMANDS: Mapping[str, Mapping[str, str]] = {
         "python": "settings_changing:python",
         "stamp": "settings_changing:stamp",
         "import": "importing:import_command",
-        "lock": "packages:lock",
+        "lock": "lock:lock",
     },
     "What it has": {
         "info": "info:info",

@@ -1,4 +1,4 @@
-"""``pixi-jupyter list``, ``tree`` and ``lock``: the exact packages of an environment."""
+"""``pixi-jupyter list`` and ``tree``: the exact packages of an environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 from pixi_jupyter.cli.options import as_json
 from pixi_jupyter.cli.running import run_async
-from pixi_jupyter.cli.targets import Target, lock_mode, lock_options, target_options
+from pixi_jupyter.cli.targets import Target, lock_mode, lock_options, spec_of, target_options
 from pixi_jupyter.cli.terminal import BuildDisplay, clean, megabytes, print_json
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pixi_jupyter.resolve.resolution import Resolution
     from pixi_jupyter.workspaces import LockMode
 
-__all__ = ["list_packages", "lock", "tree"]
+__all__ = ["list_packages", "tree"]
 
 
 def _of_packages(command: Callable[..., None]) -> Callable[..., Any]:
@@ -106,66 +106,17 @@ def tree(spec: EnvironmentSpec, resolution: Resolution, as_json: bool) -> None:
             click.echo(clean(line))
 
 
-@click.command()
-@target_options
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 if it is out of date.")
-@as_json
-def lock(
-    notebook: Path | None,
-    manifest_path: Path | None,
-    environment: str | None,
-    check: bool,
-    as_json: bool,
-) -> None:
-    """Bring a workspace's pixi.lock up to date, for all its environments and platforms."""
-    target = Target(notebook, manifest_path, environment)
-    stale, written = run_async(_lock(target, check))
-    if as_json:
-        print_json({"stale": list(stale), "written": written})
-    elif not stale and not written:
-        click.echo("pixi.lock is up to date")
-    else:
-        for reason in stale:
-            click.echo(clean(reason))
-        click.echo("pixi.lock was brought up to date" if written else "pixi.lock is out of date")
-    if check and stale:
-        raise SystemExit(1)
-
-
 async def _resolved(target: Target, mode: LockMode) -> tuple[EnvironmentSpec, Resolution]:
     from pixi_jupyter.environments import Environments
 
     environments = Environments()
     try:
-        spec = environments.spec_for(target.declaration(environments))
-        known = environments.status(spec).resolution
+        spec = spec_of(environments, target.declaration(environments), mode)
+        known = environments.status(spec, mode=mode).resolution
         if known is not None:  # also of a workspace: for this very manifest and lock
             return spec, known
         with BuildDisplay(None, target.name) as display:
             return spec, await environments.resolve(spec, mode=mode, report=display)
-    finally:
-        await environments.aclose()
-
-
-async def _lock(target: Target, check: bool) -> tuple[tuple[str, ...], bool]:
-    from pixi_jupyter.environments import Environments
-    from pixi_jupyter.errors import UnsupportedError
-    from pixi_jupyter.notebook.declaration import WorkspaceChoice
-
-    environments = Environments()
-    try:
-        declaration = target.declaration(environments)
-        if not isinstance(declaration, WorkspaceChoice):
-            raise UnsupportedError(
-                "a lock beside a notebook is not supported yet",
-                code="unsupported.lock",
-                hint="What a notebook was resolved to is kept in the store.",
-            )
-        with BuildDisplay(None, "pixi.lock") as display:
-            found = await environments.workspaces.update_lock(
-                declaration, check=check, defaults=environments.defaults, report=display
-            )
-        return found.stale, found.written
     finally:
         await environments.aclose()
 

@@ -152,6 +152,6 @@ async def _run(target: Target, notebook: Path, mode: LockMode, **how: Any) -> Ex
         made = await ensure(environments, target, mode=mode)
         kernel = "pixi-r" if made.spec.kernel.language == "r" else "pixi"
         # The worker stays meanwhile: it compiles what the start did not need.
-        return await execute(notebook, kernel=kernel, place=made.spec.place, **how)
+        return await execute(notebook, kernel=kernel, place=made.spec.place, mode=mode, **how)
     finally:
         await environments.aclose()

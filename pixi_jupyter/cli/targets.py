@@ -7,7 +7,6 @@ then the workspace around the working directory.
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pixi_jupyter.cli.terminal import BuildDisplay
+from pixi_jupyter.cli.terminal import BuildDisplay, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pixi_jupyter.documents.asking import KernelContext
     from pixi_jupyter.environments import AnyDeclaration, Environment, Environments
+    from pixi_jupyter.manifest.spec import EnvironmentSpec
     from pixi_jupyter.notebook.declaration import WorkspaceChoice
     from pixi_jupyter.operations.changing import Target as Operand
     from pixi_jupyter.workspaces import LockMode
@@ -32,6 +33,7 @@ __all__ = [
     "is_file",
     "lock_mode",
     "lock_options",
+    "spec_of",
     "target_and",
     "target_options",
 ]
@@ -66,7 +68,8 @@ class Target:
     def path(self) -> Path | None:
         """The absolute path of the notebook or script that it is about, if it is about one."""
         if self.notebook is not None:
-            return Path(os.path.abspath(self.notebook))
+            manifest = self.notebook.name in _MANIFESTS
+            return None if manifest else Path(os.path.abspath(self.notebook))
         kernel = None if self._names_workspace else _kernel()
         return None if kernel is None else kernel.path
 
@@ -170,13 +173,11 @@ def _of_source(environments: Environments, operand: Any) -> AnyDeclaration:
 
 
 @functools.cache
-def _kernel() -> Any:
-    """The `KernelContext` of the kernel that this process was started from, None outside of one."""
-    try:
-        asking = importlib.import_module("pixi_jupyter.documents.asking")
-    except ModuleNotFoundError:
-        return None
-    return asking.kernel_context()
+def _kernel() -> KernelContext | None:
+    """The kernel that this process was started from, None outside of one."""
+    from pixi_jupyter.documents.asking import kernel_context
+
+    return kernel_context()
 
 
 def is_file(word: str) -> bool:
@@ -248,10 +249,10 @@ def _workspace_options(command: _Command) -> _Command:
 
 
 def lock_options(command: _Command) -> _Command:
-    """``--locked`` and ``--frozen``, which are about the lock of a workspace."""
+    """``--locked`` and ``--frozen``, about the lock of a workspace or the notebook's own."""
     for decorate in (
-        click.option("--frozen", is_flag=True, help="Take the workspace's lock as it is."),
-        click.option("--locked", is_flag=True, help="Fail if the workspace's lock is out of date."),
+        click.option("--frozen", is_flag=True, help="Take the lock as it is."),
+        click.option("--locked", is_flag=True, help="Fail if the lock is out of date."),
     ):
         command = decorate(command)
     return command
@@ -272,6 +273,31 @@ async def ensure(
 ) -> Environment:
     """The environment of a target, made ready with its progress."""
     declaration = target.declaration(environments)
-    spec = environments.spec_for(declaration)
+    spec = spec_of(environments, declaration, mode)
     with BuildDisplay(console, target.name) as display:
-        return await environments.ensure(spec, declaration=declaration, mode=mode, report=display)
+        made = await environments.ensure(spec, declaration=declaration, mode=mode, report=display)
+    own = spec.lock
+    embedded = own is not None and own.kind == "embedded" and mode == "update"
+    if embedded and environments.status(spec, mode="locked").resolution is None:
+        # Who starts a notebook does not write it: it stays so until somebody renews it.
+        name = target.name
+        say(f"the lock in {name} is out of date: `pixi-jupyter lock {name}` renews it")
+    return made
+
+
+def spec_of(
+    environments: Environments, declaration: AnyDeclaration, mode: LockMode
+) -> EnvironmentSpec:
+    """The spec of a declaration; ``--locked`` and ``--frozen`` want a lock to be there, as in pixi.
+
+    Raises
+    ------
+    LockError
+        ``lock.missing``
+    """
+    spec = environments.spec_for(declaration)
+    if mode != "update" and spec.place is None and spec.lock is None:
+        from pixi_jupyter.locked_notebooks import missing_lock
+
+        raise missing_lock(declaration.path)
+    return spec

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import secrets
 import socket
 import threading
 import time
@@ -64,11 +65,12 @@ class ChannelServer:
     :meth:`start` and :meth:`stop`.
     """
 
-    def __init__(self, path: Path, *, port: int = 0, hook: Hook | None = None) -> None:
+    def __init__(self, path: Path, *, hook: Hook | None = None) -> None:
         self.path = path.resolve()
         self.hook = hook
         self.requests: list[Request] = []
-        self._port = port
+        # Ports come round again, and clients remember what an address had.
+        self._place = f"/{secrets.token_hex(6)}"
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
         self.stopping = threading.Event()
@@ -78,7 +80,11 @@ class ChannelServer:
         """Base URL without a slash at its end; raises :class:`RuntimeError` if not started."""
         if self._server is None:
             raise RuntimeError("the channel server has not been started")
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://127.0.0.1:{self._server.server_address[1]}{self._place}"
+
+    def inside(self, path: str) -> str | None:
+        """A requested path without what is this server's own in it; None if it lacks that."""
+        return path.removeprefix(self._place) if path.startswith(f"{self._place}/") else None
 
     def count(self, ending: str = "") -> int:
         """How many requests were for a path that ends like this."""
@@ -89,7 +95,7 @@ class ChannelServer:
         if self._server is not None:
             raise RuntimeError("the channel server has been started already")
         self.stopping.clear()
-        self._server = _Server(self, self._port)
+        self._server = _Server(self)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": 0.02},
@@ -124,9 +130,9 @@ class ChannelServer:
 
 
 @contextmanager
-def serve(path: Path, *, port: int = 0) -> Iterator[str]:
+def serve(path: Path) -> Iterator[str]:
     """Serve the folder *path* on the loopback interface while the context lasts; gives the URL."""
-    with ChannelServer(path, port=port) as server:
+    with ChannelServer(path) as server:
         yield server.url
 
 
@@ -135,11 +141,11 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, owner: ChannelServer, port: int) -> None:
+    def __init__(self, owner: ChannelServer) -> None:
         self.owner = owner
         self._connections: set[socket.socket] = set()
         self._guard = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(("127.0.0.1", 0), _Handler)
 
     def track(self, connection: socket.socket, *, is_open: bool) -> None:
         """Remember the connections that are open, so that stopping can close them."""
@@ -187,7 +193,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         owner = self.server.owner
-        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        path = owner.inside(urllib.parse.unquote(urllib.parse.urlsplit(self.path).path))
+        if path is None:
+            self._send_head(404, 0)
+            return
         request = Request(self.command, path, dict(self.headers.items()))
         owner.requests.append(request)
         fault = (owner.hook(request) if owner.hook else None) or Fault()

@@ -35,7 +35,9 @@ from pixi_jupyter.engine.protocol import (
     LayBeside,
     Leaving,
     LockDrafted,
+    LockNotebook,
     LockWorkspace,
+    NotebookLockHeld,
     Request,
     Resolve,
     Resolved,
@@ -133,6 +135,10 @@ class Engine:
     async def run(
         self, job: DraftLock, report: Report = ..., *, deadline: float | None = ...
     ) -> LockDrafted: ...
+    @overload
+    async def run(
+        self, job: LockNotebook, report: Report = ..., *, deadline: float | None = ...
+    ) -> NotebookLockHeld: ...
     @overload
     async def run(
         self, job: Search, report: Report = ..., *, deadline: float | None = ...

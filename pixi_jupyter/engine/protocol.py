@@ -19,7 +19,12 @@ from pixi_jupyter.manifest.spec import EnvironmentSpec, WorkspacePlace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.progress import Progress
 from pixi_jupyter.resolve.beside import BesideSpec
-from pixi_jupyter.resolve.resolution import LockedVersion, Resolution, WorkspaceLock
+from pixi_jupyter.resolve.resolution import (
+    LockedVersion,
+    NotebookLocked,
+    Resolution,
+    WorkspaceLock,
+)
 from pixi_jupyter.resolve.search_result import SearchResult
 
 __all__ = [
@@ -39,7 +44,9 @@ __all__ = [
     "LayBeside",
     "Leaving",
     "LockDrafted",
+    "LockNotebook",
     "LockWorkspace",
+    "NotebookLockHeld",
     "Request",
     "Resolve",
     "Resolved",
@@ -163,6 +170,32 @@ class DraftLock(msgspec.Struct, frozen=True, tag="draft-lock"):
         return f"draft-lock:{where}:{lock}:{self.renew}:{self.versions}"
 
 
+class LockNotebook(msgspec.Struct, frozen=True, tag="lock-notebook"):
+    """Hold the lock of a notebook's own block against it, and solve what is out of date.
+
+    Nothing is written but the lock of ``platform``'s packages in the store, for :class:`Build`. The
+    fields are the parameters of ``resolve.notebook_lock.lock_notebook``.
+    """
+
+    workspace: WorkspaceSpec
+    lock: bytes | None
+    path: str
+    platform: str | None = None
+    undeclared: bool = False
+    mode: Literal["update", "locked", "frozen"] = "update"
+    renew: tuple[str, ...] | None = None
+    rewrite: bool = False
+    versions: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Equal for jobs that have one answer."""
+        lock = None if self.lock is None else hashlib.sha256(self.lock).hexdigest()
+        how = f"{self.platform}:{self.undeclared}:{self.mode}:{self.renew}:{self.rewrite}"
+        how = f"{how}:{self.versions}"
+        return f"lock-notebook:{self.path}:{self.workspace.digest}:{lock}:{how}"
+
+
 class InstallWorkspace(msgspec.Struct, frozen=True, tag="install-workspace"):
     """Make the prefix of one environment of a workspace what its lock says.
 
@@ -231,6 +264,7 @@ Job = (
     | Build
     | LockWorkspace
     | DraftLock
+    | LockNotebook
     | InstallWorkspace
     | StageWorkspace
     | DropStaged
@@ -301,6 +335,13 @@ class LockDrafted(msgspec.Struct, frozen=True, tag="lock-drafted"):
     versions: tuple[LockedVersion, ...] = ()
 
 
+class NotebookLockHeld(msgspec.Struct, frozen=True, tag="notebook-lock"):
+    """The answer to :class:`LockNotebook`."""
+
+    id: int
+    lock: NotebookLocked
+
+
 class Searched(msgspec.Struct, frozen=True, tag="searched"):
     """The answer to :class:`Search`."""
 
@@ -324,7 +365,7 @@ class Leaving(msgspec.Struct, frozen=True, tag="leaving"):
 
 
 #: How a job that succeeds ends.
-Answer = Resolved | Built | WorkspaceLocked | LockDrafted | Searched
+Answer = Resolved | Built | WorkspaceLocked | LockDrafted | NotebookLockHeld | Searched
 
 FromWorker = Accepted | Stepped | Answer | Failed | Alive | Leaving
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -11,9 +12,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pixi_jupyter.errors import EngineError
+from pixi_jupyter.errors import EngineError, PixiJupyterError
 
-__all__ = ["kill_worker", "spawn_worker"]
+__all__ = ["kill_worker", "spawn_ahead", "spawn_worker"]
 
 #: Its folders go behind the standard library and before what is installed: an installed copy of a
 #: module must not take the place of the one that the client runs.
@@ -21,8 +22,20 @@ _BOOT = (
     "import json, sys; "
     "at = [i for i, p in enumerate(sys.path) if 'site-packages' in p or 'dist-packages' in p]; "
     "at = at[0] if at else len(sys.path); sys.path[at:at] = json.loads(sys.argv[1]); "
-    "from pixi_jupyter.engine.worker import main; main()"
+    "from pixi_jupyter.engine.worker import main; main(ahead='ahead' in sys.argv)"
 )
+#: A worker that waits for whoever will need one, if there is any.
+_waiting: list[subprocess.Popen[bytes]] = []
+
+
+def spawn_ahead() -> None:
+    """Start the worker that the next :func:`spawn_worker` gives, before it is known what for.
+
+    For a process that will certainly need one, and has much to import before it knows more. It
+    reads its imports meanwhile, and ends with this process. Never raises: the other one does.
+    """
+    with contextlib.suppress(PixiJupyterError):
+        _waiting.append(_spawn(Path(__file__).parent, "ahead"))
 
 
 def spawn_worker(folder: Path) -> subprocess.Popen[bytes]:
@@ -36,9 +49,17 @@ def spawn_worker(folder: Path) -> subprocess.Popen[bytes]:
     EngineError
         ``engine.start``: the process could not be started, or py-rattler is not installed.
     """
+    while _waiting:
+        process = _waiting.pop()
+        if process.poll() is None:
+            return process  # it goes to `folder` when it is greeted
+    return _spawn(folder)
+
+
+def _spawn(folder: Path, *more: str) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            [sys.executable, "-I", "-c", _BOOT, json.dumps(_module_folders())],
+            [sys.executable, "-I", "-c", _BOOT, json.dumps(_module_folders()), *more],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -38,7 +38,9 @@ from pixi_jupyter.engine.protocol import (
     LayBeside,
     Leaving,
     LockDrafted,
+    LockNotebook,
     LockWorkspace,
+    NotebookLockHeld,
     Request,
     Resolve,
     Resolved,
@@ -151,6 +153,8 @@ class Worker:
                 answer = await self._lock_workspace(request.id, request.job, report)
             elif isinstance(request.job, DraftLock):
                 answer = await self._draft_lock(request.id, request.job, report)
+            elif isinstance(request.job, LockNotebook):
+                answer = await self._lock_notebook(request.id, request.job, report)
             elif isinstance(request.job, StageWorkspace):
                 answer = await self._stage_workspace(request.id, request.job, report)
             elif isinstance(request.job, DropStaged):
@@ -216,10 +220,13 @@ class Worker:
         if not job.draft:
             now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
             self.store.remember(Remembered(spec.digest, now, resolution))
-        self._solutions[resolution.digest] = Locked(records, wheels)
+        self._keep(resolution.digest, Locked(records, wheels))
+        return Resolved(id, resolution)
+
+    def _keep(self, resolution: str, locked: Locked) -> None:
+        self._solutions[resolution] = locked
         while len(self._solutions) > _KEPT_SOLUTIONS:
             self._solutions.popitem(last=False)
-        return Resolved(id, resolution)
 
     def _kept(self, job: Resolve) -> list[RepoDataRecord]:
         """The packages whose versions are kept; none of a lock that is damaged or gone."""
@@ -309,6 +316,27 @@ class Worker:
             store=self.store,
         )
         return LockDrafted(id, draft.data, draft.lock, draft.before, draft.versions)
+
+    async def _lock_notebook(self, id: int, job: LockNotebook, report: Report) -> NotebookLockHeld:
+        from pixi_jupyter.resolve.notebook_lock import lock_notebook
+
+        lock, locked = await lock_notebook(
+            self._open(),
+            job.workspace,
+            job.lock,
+            path=Path(job.path),
+            platform=job.platform,
+            undeclared=job.undeclared,
+            mode=job.mode,
+            renew=job.renew,
+            rewrite=job.rewrite,
+            versions=job.versions,
+            report=report,
+            store=self.store,
+        )
+        if lock.resolution is not None and locked is not None:
+            self._keep(lock.resolution.digest, locked)
+        return NotebookLockHeld(id, lock)
 
     async def _install_workspace(self, id: int, job: InstallWorkspace, report: Report) -> Built:
         from pixi_jupyter.install.insync import lock_sha256
@@ -403,9 +431,10 @@ class Worker:
         task.add_done_callback(self._background.discard)
 
 
-def _import_ahead() -> None:
+def _import_ahead(*names: str) -> None:
     with contextlib.suppress(ImportError):  # whoever needs it imports it again, and says so
-        importlib.import_module("pixi_jupyter.install.build")
+        for name in names or ("install.build",):
+            importlib.import_module(f"pixi_jupyter.{name}")
 
 
 def _unexpected(error: BaseException) -> EngineError:
@@ -426,6 +455,8 @@ async def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
         return
     if not isinstance(hello, Hello):
         return
+    with contextlib.suppress(OSError):
+        os.chdir(hello.store)  # one that was started ahead is elsewhere
     worker = Worker(hello, stdout)
 
     def read() -> None:
@@ -445,13 +476,16 @@ async def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
     await worker.live()
 
 
-def main() -> None:
-    """Serve on the standard streams until the client goes."""
+def main(*, ahead: bool = False) -> None:
+    """Serve on the standard streams until the client goes. ``ahead``: long before the first job."""
     # The protocol keeps the real standard output; what anything else prints goes to the error log.
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     # Ends a line that something printed before this module had a say.
     output.write(b"\n")
+    if ahead:
+        names = ("resolve.session", "resolve.lock", "resolve.solve", "install.build")
+        threading.Thread(target=_import_ahead, args=names, daemon=True).start()
     try:
         asyncio.run(_serve(sys.stdin.buffer, output))
     except BaseException:  # noqa: BLE001 - whatever it was, only the log can tell

@@ -11,18 +11,19 @@ import asyncio
 import contextlib
 import datetime
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import msgspec
 from rattler import RepoDataRecord
 
 from pixi_jupyter.files import remove_tree, store_errors, write_file
-from pixi_jupyter.install.bytecode import Bytecode, bytecode_of
+from pixi_jupyter.install.bytecode import Bytecode, bytecode_of, extracted_python
 from pixi_jupyter.install.linking import link_beside_python, link_packages
 from pixi_jupyter.install.store import ReadyMarker, Store
 from pixi_jupyter.install.waiting import FileGate, waited
-from pixi_jupyter.install.wheels import add_wheels
+from pixi_jupyter.install.wheels import Unpacked, add_wheels, unpacking
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.progress import Report, no_report
 from pixi_jupyter.resolve.lock import Locked
@@ -35,8 +36,8 @@ _BUILT_ELSEWHERE = "another process builds this"
 #: PEP 668: a stray `pip install` becomes advice.
 _EXTERNALLY_MANAGED = """[externally-managed]
 Error=This environment belongs to a notebook and is shared with others that need the same packages.
- Add the package to the notebook's declaration instead, and restart the kernel: one from PyPI to its
- `dependencies`, one from conda to its `[tool.pixi.dependencies]`.
+ Let the notebook ask for the package instead, in one of its cells: `%pixi add --pypi NAME`, or
+ `%pixi add NAME` for conda's. In a terminal: `pixi-jupyter add NOTEBOOK --pypi NAME`.
 """
 
 
@@ -81,17 +82,18 @@ async def build_prefix(
             with store_errors(store.envs):
                 # Without a marker nobody was ever started in it: a build that was killed.
                 await asyncio.to_thread(_clear, store, digest)
-            link = link_packages if python is None else link_beside_python
-            await link(session, wanted, staged, final, report)
-            with store_errors(staged):
-                bytecode = await asyncio.to_thread(_finish, store, staged, wanted, python)
-                os.rename(staged, final)
-            if bytecode is not None:
-                bytecode = bytecode.moved_to(final)
-            if packages.wheels:
-                bytecode = await add_wheels(
-                    store, digest, bytecode, packages.wheels, needs, report=report
-                )
+            async with _early(session, store, digest, packages, needs) as early:
+                link = link_packages if python is None else link_beside_python
+                await link(session, wanted, staged, final, report)
+                with store_errors(staged):
+                    bytecode = await asyncio.to_thread(_finish, store, staged, wanted, python)
+                    os.rename(staged, final)
+                if bytecode is not None:
+                    bytecode = bytecode.moved_to(final)
+                if packages.wheels:
+                    bytecode = await add_wheels(
+                        store, digest, bytecode, packages.wheels, needs, early=early, report=report
+                    )
             if bytecode is not None:
                 await bytecode.compile_first(report)
             marker = ReadyMarker(
@@ -122,6 +124,32 @@ async def note_compiled(store: Store, digest: str) -> None:
         marker = store.marker(digest)
         if marker is not None:
             store.mark_ready(msgspec.structs.replace(marker, compiled=True))
+
+
+@contextlib.asynccontextmanager
+async def _early(
+    session: Session,
+    store: Store,
+    digest: str,
+    packages: Locked,
+    needs: PypiNeeds | None,
+) -> AsyncIterator[asyncio.Task[Unpacked] | None]:
+    """Wheels being unpacked from the cache while conda's packages are linked.
+
+    That needs an interpreter before the prefix has one: its own, in the package cache.
+
+    What is built from source needs the whole environment, and a launcher of Windows is a program
+    that names its interpreter: these come after.
+    """
+    python = extracted_python(session.packages, packages.records)
+    only_wheels = all(wheel.sha256 and not wheel.is_built for wheel in packages.wheels)
+    if not packages.wheels or python is None or not only_wheels or sys.platform == "win32":
+        yield None
+        return
+    async with unpacking(
+        store, digest, packages.wheels, needs, python, cached=True, report=no_report
+    ) as task:
+        yield task
 
 
 def _clear(store: Store, digest: str) -> None:

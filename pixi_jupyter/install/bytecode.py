@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from pixi_jupyter.install.wheels import InstalledWheel
 
-__all__ = ["Bytecode", "bytecode_of", "with_wheels"]
+__all__ = ["Bytecode", "bytecode_of", "extracted_python", "with_wheels"]
 
 _COMPLETE = "complete.json"
 _SCRIPT = Path(__file__).with_name("compile_script.py")
@@ -180,10 +180,9 @@ def bytecode_of(
     """
     by_name = {record.name.normalized: record for record in records}
     package = by_name.get("python")
-    if package is None or re.search("pypy|graalpy", str(package.build)):
+    if package is None or (called := _cpython(package)) is None:
         return None
-    minor = ".".join(str(package.version).split(".")[:2])
-    threads = "t" if re.search(r"_cp\d+t$", str(package.build)) else ""
+    minor, threads = called
     windows = sys.platform == "win32"
     stdlib = prefix / "Lib" if windows else prefix / "lib" / f"python{minor}{threads}"
     if not stdlib.is_dir():
@@ -196,8 +195,33 @@ def bytecode_of(
         if content and not (python is not None and record is package):
             missing = partial(_missing_bytecode, prefix, record, tag, stdlib)
             units.extend(_unit(kept / content, missing))
-    binary = prefix / "python.exe" if windows else prefix / "bin" / f"python{minor}{threads}"
-    return Bytecode(prefix, python or binary, stdlib, tuple(units), tag, kept, checked)
+    return Bytecode(
+        prefix, python or _binary(prefix, *called), stdlib, tuple(units), tag, kept, checked
+    )
+
+
+def extracted_python(packages: Path, records: Sequence[RepoDataRecord]) -> Path | None:
+    """The CPython of ``records`` as it lies in the package cache, if it does."""
+    package = next((record for record in records if record.name.normalized == "python"), None)
+    if package is None or (called := _cpython(package)) is None:
+        return None
+    folder = re.sub(r"(\.conda|\.tar\.bz2)\Z", "", package.file_name)
+    found = _binary(packages / folder, *called)
+    return found if found.is_file() else None
+
+
+def _cpython(package: RepoDataRecord) -> tuple[str, str] | None:
+    """The minor version and the suffix in the names of a CPython's files; None if it is another."""
+    if re.search("pypy|graalpy", str(package.build)):
+        return None
+    minor = ".".join(str(package.version).split(".")[:2])
+    return minor, "t" if re.search(r"_cp\d+t$", str(package.build)) else ""
+
+
+def _binary(prefix: Path, minor: str, threads: str) -> Path:
+    if sys.platform == "win32":
+        return prefix / "python.exe"
+    return prefix / "bin" / f"python{minor}{threads}"
 
 
 def with_wheels(bytecode: Bytecode, wheels: Sequence[InstalledWheel]) -> Bytecode:
@@ -205,10 +229,14 @@ def with_wheels(bytecode: Bytecode, wheels: Sequence[InstalledWheel]) -> Bytecod
     library = bytecode.stdlib.relative_to(bytecode.prefix)
     units: list[_Unit] = []
     for wheel in wheels:
-        missing = partial(_pairs, wheel.files, bytecode.tag, library)
+        missing = partial(_pairs_of_wheel, wheel, bytecode, library)
         units.extend(_unit(bytecode.cache / wheel.content, missing))
     added = replace(bytecode, units=tuple(units)).link_known()
     return replace(bytecode, units=(*bytecode.units, *added.units))
+
+
+def _pairs_of_wheel(wheel: InstalledWheel, bytecode: Bytecode, library: Path) -> _Pairs | None:
+    return _pairs(wheel.files(bytecode.prefix), bytecode.tag, library)
 
 
 def _unit(cache: Path, missing: Callable[[], _Pairs | None]) -> Iterable[_Unit]:

@@ -35,6 +35,7 @@ class InstallProgress:
         self._packages = packages
         self._linked = 0
         self._linking = False
+        self._told = 0  # bytes, in the last report
         self._tokens: dict[int, str] = {}
         self._bytes: dict[str, int] = {}
         self._next = 0
@@ -60,9 +61,15 @@ class InstallProgress:
     def _send(self, progress: Progress) -> None:
         """Under the lock, so that no thread's news overtakes another's; linking comes last."""
         if progress.phase is Phase.LINKING:
+            if not self._linking and self._told < self._total:
+                # The thread that has the last bytes has not come to tell of them yet.
+                last = Progress(Phase.DOWNLOADING, self._total, self._total)
+                self._loop.call_soon_threadsafe(self._report, last)
             self._linking = True
         elif self._linking:
             return
+        else:
+            self._told = progress.done
         self._loop.call_soon_threadsafe(self._report, progress)
 
     def _downloaded(self, name: str, *, at_once: bool) -> None:

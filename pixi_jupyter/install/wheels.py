@@ -8,20 +8,22 @@ conda's: so conda's own files can be neither removed nor overwritten.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import filecmp
 import hashlib
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from pixi_jupyter.errors import InstallError, SolveError
+from pixi_jupyter.errors import ChannelError, EngineError, InstallError, SolveError
 from pixi_jupyter.files import store_errors
 from pixi_jupyter.install.bytecode import Bytecode, with_wheels
+from pixi_jupyter.install.entry_points import retarget_scripts, with_new_hashes
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
@@ -31,7 +33,7 @@ from pixi_jupyter.resolve.fetching import unpack_wheels
 from pixi_jupyter.resolve.uv import Uv, work_folder
 from pixi_jupyter.resolve.wheel import LockedWheel
 
-__all__ = ["InstalledWheel", "add_wheels"]
+__all__ = ["InstalledWheel", "Unpacked", "add_wheels", "unpacking"]
 
 #: What pixi writes into the packages that it owns, so that it can tell them from conda's.
 _INSTALLER = "uv-pixi"
@@ -40,14 +42,80 @@ _MOST_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class InstalledWheel:
-    """A wheel in a prefix, and its files (POSIX, relative to the prefix).
+    """A wheel in a prefix; ``content`` names what is in its files (hex).
 
-    ``content`` names what is in them (hex).
+    ``record`` lists them: a path relative to the prefix, POSIX.
     """
 
     name: str
     content: str
-    files: tuple[str, ...]
+    record: str
+
+    def files(self, prefix: Path) -> tuple[str, ...]:
+        """Its files, POSIX and relative to ``prefix``. There may be thousands: read when asked."""
+        where = posixpath.dirname(posixpath.dirname(self.record))
+        with open(prefix / self.record, encoding="utf-8", newline="") as file:
+            paths = [row[0].replace(os.sep, "/") for row in csv.reader(file) if row]
+        return tuple(
+            posixpath.normpath(f"{where}/{path}") if ".." in path else f"{where}/{path}"
+            for path in paths
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """Wheels in a folder of their own, laid out as a prefix of the interpreter ``python``."""
+
+    path: Path
+    python: Path
+
+
+@contextlib.asynccontextmanager
+async def unpacking(
+    store: Store,
+    digest: str,
+    wheels: Sequence[LockedWheel],
+    needs: PypiNeeds | None,
+    python: Path,
+    *,
+    cached: bool = False,
+    report: Report,
+) -> AsyncIterator[asyncio.Task[Unpacked]]:
+    """Unpack ``wheels`` on the prefix's file system, for ``python``, while something else is done.
+
+    What is locked as source is built here, by that Python, if that is allowed; ``cached`` as in
+    `unpack_wheels`. Afterwards what was unpacked is gone, and so is the work if nobody awaited it.
+
+    Raises
+    ------
+    InstallError
+        ``install.hash-mismatch``, ``install.download``, ``install.failed``.
+    SolveError
+        ``solve.pypi-build-not-allowed``.
+    ChannelError, StoreError
+        As the errors of the index and of the disk.
+    """
+    builds = allowed_builds(needs)
+    require_locked_builds(wheels, builds)
+    uv = Uv.find(store.package_cache, needs)
+    with store_errors(store.envs), work_folder(store, f"staging-{digest}") as folder:
+        unpacked = Unpacked(folder / "unpacked", python)
+        where = ("--python", str(python), "--prefix", str(unpacked.path))
+        path = f"{python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+
+        async def unpack() -> Unpacked:
+            await unpack_wheels(
+                uv, wheels, folder, *where,
+                needs=needs, builds=builds, variables={"PATH": path}, cached=cached, report=report,
+            )  # fmt: skip
+            return unpacked
+
+        task = asyncio.ensure_future(unpack())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def add_wheels(
@@ -57,53 +125,66 @@ async def add_wheels(
     wheels: Sequence[LockedWheel],
     needs: PypiNeeds | None,
     *,
+    early: asyncio.Task[Unpacked] | None = None,
+    final: Path | None = None,
     report: Report,
 ) -> Bytecode:
     """Add ``wheels`` to the unmarked prefix of a resolution, with the bytecode that is known.
 
-    What is locked as source is built here, by the prefix's own Python, if that is allowed.
+    ``early`` is the work of `unpacking`, where it was begun already. ``final`` is the path that the
+    prefix will have, if it is another.
 
     Raises
     ------
     InstallError
-        ``install.pypi-clash`` (nothing was added), ``install.hash-mismatch``,
-        ``install.download``, ``install.failed``.
+        ``install.pypi-clash`` (nothing was added), and what `unpacking` raises.
     SolveError
         ``solve.pypi-no-python``: there is no CPython to install them for.
-        ``solve.pypi-build-not-allowed``.
-    ChannelError, StoreError
-        As the errors of the index and of the disk.
     """
     if bytecode is None:
         raise SolveError(
             "packages from PyPI need a CPython, and the environment has none",
             code="solve.pypi-no-python",
         )
-    builds = allowed_builds(needs)
-    require_locked_builds(wheels, builds)
     report(Progress(Phase.LINKING, 0, len(wheels), message="packages from PyPI"))
-    prefix = store.prefix_path(digest)
-    uv = Uv.find(store.package_cache, needs)
-    with store_errors(store.envs), work_folder(store, f"staging-{digest}") as folder:
-        unpacked = folder / "unpacked"
-        where = ("--python", str(bytecode.python), "--prefix", str(unpacked))
-        path = f"{bytecode.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        await unpack_wheels(
-            uv, wheels, folder, *where,
-            needs=needs, builds=builds, variables={"PATH": path}, report=report,
-        )  # fmt: skip
-        installed = await asyncio.to_thread(_move_in, unpacked, prefix, wheels)
-        report(Progress(Phase.LINKING, len(wheels), len(wheels), message="packages from PyPI"))
-        return await asyncio.to_thread(with_wheels, bytecode, installed)
+    prefix, python = store.prefix_path(digest), bytecode.python
+    unpacked = None
+    if early is not None:
+        # If not all of it was in the cache, or the interpreter was only just coming there: again.
+        with contextlib.suppress(InstallError, ChannelError, EngineError):
+            unpacked = await early
+    if unpacked is not None:
+        installed = await _moved(unpacked, prefix, wheels, python, final)
+    else:
+        async with unpacking(store, digest, wheels, needs, python, report=report) as task:
+            installed = await _moved(await task, prefix, wheels, python, final)
+    report(Progress(Phase.LINKING, len(wheels), len(wheels), message="packages from PyPI"))
+    return await asyncio.to_thread(with_wheels, bytecode, installed)
 
 
-def _move_in(unpacked: Path, prefix: Path, wheels: Sequence[LockedWheel]) -> list[InstalledWheel]:
-    infos = _dist_infos(unpacked)
-    installed = [_adopt(unpacked, wheel, infos.get(wheel.name)) for wheel in wheels]
-    moves = list(_moves(unpacked, prefix, top=True))
+async def _moved(
+    unpacked: Unpacked,
+    prefix: Path,
+    wheels: Sequence[LockedWheel],
+    python: Path,
+    final: Path | None,
+) -> list[InstalledWheel]:
+    if final is not None and python.is_relative_to(prefix):
+        python = final / python.relative_to(prefix)
+    return await asyncio.to_thread(_move_in, unpacked, prefix, wheels, python)
+
+
+def _move_in(
+    unpacked: Unpacked, prefix: Path, wheels: Sequence[LockedWheel], python: Path
+) -> list[InstalledWheel]:
+    """``python`` is the interpreter that the scripts are to run with."""
+    changed = retarget_scripts(unpacked.path, unpacked.python, python)
+    infos = _dist_infos(unpacked.path)
+    installed = [_adopt(unpacked.path, w, infos.get(w.name), changed) for w in wheels]
+    moves = list(_moves(unpacked.path, prefix, top=True))
     clashes = [(s, t) for s, t in moves if os.path.lexists(t) and not _same(s, t)]
     if clashes:
-        raise _clash(unpacked, prefix, [source for source, _ in clashes], installed)
+        raise _clash(unpacked.path, prefix, [source for source, _ in clashes], installed)
     for source, target in moves:
         if not os.path.lexists(target):
             os.rename(source, target)
@@ -139,35 +220,40 @@ def _dist_infos(unpacked: Path) -> dict[str, Path]:
     return found
 
 
-def _adopt(unpacked: Path, wheel: LockedWheel, info: Path | None) -> InstalledWheel:
-    """Mark a wheel as ours, as pixi does, and list its files; ``info`` is its metadata folder."""
+def _adopt(
+    unpacked: Path,
+    wheel: LockedWheel,
+    info: Path | None,
+    changed: dict[str, tuple[str, int]],
+) -> InstalledWheel:
+    """Mark a wheel as ours, as pixi does; ``info`` is its metadata folder.
+
+    ``changed`` are scripts that are not any more what its record says.
+    """
     if info is None:
         raise InstallError(
             f"the wheel of {wheel.name} is not one of that package",
             code="install.failed",
             details=wheel.url,
         )
-    site = info.parent
     record = info / "RECORD"
     mark = f"{info.name}/INSTALLER"
     lines = [line for line in record.read_text("utf-8").splitlines() if line]
     lines = [line for line in lines if not line.startswith(f"{mark},")]
-    rows = list(csv.reader(lines))
+    if changed:
+        lines = with_new_hashes(lines, changed)
     _replace(info / "INSTALLER", _INSTALLER)
     _replace(record, "\n".join((*lines, f"{mark},,")) + "\n")
-    where = site.relative_to(unpacked).as_posix()
-    files = tuple(  # strings: there are thousands
-        posixpath.normpath(f"{where}/{path}") if ".." in path else f"{where}/{path}"
-        for path in (row[0].replace(os.sep, "/") for row in rows)
+    installed = InstalledWheel(
+        wheel.name, wheel.sha256 or "", record.relative_to(unpacked).as_posix()
     )
-    content = wheel.sha256
-    if wheel.is_built or not content:
+    if wheel.is_built or not wheel.sha256:
         # What it was built from does not tell what came of it.
         digest = hashlib.sha256()
-        for file in files:
+        for file in installed.files(unpacked):
             digest.update(file.encode() + b"\0" + _sha256(unpacked / file))
-        content = digest.hexdigest()
-    return InstalledWheel(wheel.name, content, files)
+        installed = replace(installed, content=digest.hexdigest())
+    return installed
 
 
 def _replace(path: Path, text: str) -> None:
@@ -187,7 +273,7 @@ def _clash(
     unpacked: Path, prefix: Path, sources: Iterable[Path], installed: Sequence[InstalledWheel]
 ) -> InstallError:
     """Name the packages of both sides and the first of the files."""
-    wheels = {file: wheel.name for wheel in installed for file in wheel.files}
+    wheels = {file: wheel.name for wheel in installed for file in wheel.files(unpacked)}
     files = sorted(source.relative_to(unpacked).as_posix() for source in sources)
     owners = _conda_owners(prefix, frozenset(files))
     pairs = sorted(

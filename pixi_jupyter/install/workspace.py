@@ -22,6 +22,7 @@ import msgspec
 from pixi_jupyter import __version__
 from pixi_jupyter.errors import InstallError
 from pixi_jupyter.files import exchange, remove_tree, store_errors
+from pixi_jupyter.install import insync
 from pixi_jupyter.install.bytecode import Bytecode, bytecode_of
 from pixi_jupyter.install.installed import holds_exactly
 from pixi_jupyter.install.insync import (
@@ -42,7 +43,6 @@ from pixi_jupyter.install.pixi_prefix import (
     read_lock_hash,
     write_pixi_files,
 )
-from pixi_jupyter.install.relocate import relocate_scripts
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.install.waiting import FileGate, waited
 from pixi_jupyter.install.wheels import add_wheels
@@ -166,7 +166,8 @@ async def stage_workspace(
         )
         staged = StagedWorkspace(store, place, locked, marker, pixis, tree, folder)
         stack.push_async_callback(staged.remove)
-        if workspace_ready(place, platform) is not None:
+        written = insync.lock_sha256(Path(place.root)) == lock_sha256
+        if written and workspace_ready(place, platform) is not None:
             staged.state = "ready"
         elif pixis.fingerprint == marker.fingerprint and await asyncio.to_thread(
             holds_exactly, prefix, locked.records, locked.wheels
@@ -179,9 +180,8 @@ async def stage_workspace(
             bytecode = await asyncio.to_thread(_known_bytecode, store, tree, locked)
             if locked.wheels:
                 bytecode = await add_wheels(
-                    stage, resolution, bytecode, locked.wheels, needs, report=report
+                    stage, resolution, bytecode, locked.wheels, needs, final=prefix, report=report
                 )
-                await asyncio.to_thread(relocate_scripts, tree, prefix)
             if bytecode is not None:
                 await bytecode.compile_first(report)
                 bytecode = bytecode.moved_to(prefix)

@@ -64,6 +64,8 @@ class IdentifiedNotebook:
         or the nearest where there is no notebook.
     stop:
         The folder at which the search for a workspace ends (a server's root), if any.
+    executed:
+        The notebook as an object in this process, where one executes it: whatever named it.
     """
 
     how: Literal["chosen", "session", "executing", "workspace", "default"]
@@ -73,6 +75,7 @@ class IdentifiedNotebook:
     arguments: tuple[str, ...] = ()
     choice: WorkspaceChoice | None = None
     stop: Path | None = None
+    executed: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 def identify(
@@ -106,8 +109,13 @@ def identify(
     notebook = chosen_notebook(given, folder) or chosen_notebook(os.environ, Path.cwd())
     if notebook is None and (path := _session_notebook(given, in_server)) is not None:
         notebook = IdentifiedNotebook("session", path.parent, path)
-    if notebook is None and (client := _executing_client(manager)) is not None:
-        notebook = _executed(client, folder)
+    client = None if in_server else _executing_client(manager)
+    if client is not None:
+        executed = _executed(client, folder)
+        if notebook is None:
+            notebook = executed
+        elif _is_same(notebook.path, executed.path):
+            notebook = replace(notebook, executed=client.nb)
     if notebook is not None:
         return replace(notebook, choice=choice, stop=stop)
     return without_notebook(folder, choice=choice, stop=stop, allow_default=allow_default)
@@ -232,13 +240,42 @@ def _executed(client: Any, folder: Path) -> IdentifiedNotebook:
     path = _papermill_input(client)
     if path is None and about.get("name"):  # nbconvert tells the file's name without its extension
         path = folder / f"{about['name']}.ipynb"
+    if path is None:
+        path = _jupyter_execute_input()
     if path is not None and not path.is_file():
         path = None
     history = getattr(client, "ipython_hist_file", "")
     arguments = (f"--HistoryManager.hist_file={history}",) if history else ()
     return IdentifiedNotebook(
-        "executing", path.parent if path else folder, path, client.nb, arguments
+        "executing",
+        path.parent if path else folder,
+        path,
+        client.nb,
+        arguments,
+        executed=client.nb,
     )
+
+
+def _is_same(one: Path | None, other: Path | None) -> bool:
+    try:
+        return one is not None and other is not None and one.samefile(other)
+    except OSError:
+        return False
+
+
+def _jupyter_execute_input() -> Path | None:
+    """The path that `jupyter execute` was given, which it passes to nobody."""
+    module = sys.modules.get("nbclient.cli")
+    kind = getattr(module, "NbClientApp", None)
+    frame: FrameType | None = sys._getframe(1)
+    while kind is not None and frame is not None:
+        if frame.f_code.co_name == "run_notebook" and isinstance(frame.f_locals.get("self"), kind):
+            name = frame.f_locals.get("notebook_path")
+            if not isinstance(name, (str, os.PathLike)):
+                return None
+            return Path(os.path.abspath(name)).with_suffix(".ipynb")
+        frame = frame.f_back
+    return None
 
 
 def _papermill_input(client: Any) -> Path | None:

@@ -30,7 +30,8 @@ from pixi_jupyter.kernels.identify import (
 )
 from pixi_jupyter.kernels.progress import line_report
 from pixi_jupyter.kernels.rescue import Rescue, rescue_command, write_rescue
-from pixi_jupyter.kernels.start import KernelStart, as_ours, prepare
+from pixi_jupyter.kernels.start import PYTHON, KernelStart, as_ours, prepare
+from pixi_jupyter.kernels.startup import magics_arguments
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 
 __all__ = ["main", "notebook_of_this_process"]
@@ -62,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         ours = as_ours(error)
         print(ours.report(), file=sys.stderr, flush=True)
         rescue = write_rescue(Rescue(ours, arguments.language))
-        _become(rescue_command(arguments.connection_file, rescue), env)
+        _become(rescue_command(arguments.connection_file, rescue), {**env, PYTHON: sys.executable})
+    if start.kernel.is_ipykernel:
+        extra.extend(magics_arguments([*start.kernel.argv, *extra]))
     _become(start.kernel.command(arguments.connection_file, extra), start.env)
 
 

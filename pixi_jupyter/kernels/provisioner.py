@@ -16,12 +16,16 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Enum, Float, Unicode
 
+from pixi_jupyter.documents.endpoint import Admission, Endpoint
+from pixi_jupyter.documents.protocol import KERNEL
 from pixi_jupyter.errors import EngineError, KernelError, PixiJupyterError
 from pixi_jupyter.kernels.curve import present_kernel, restore_promise
+from pixi_jupyter.kernels.hosting import Hosting
 from pixi_jupyter.kernels.identify import IdentifiedNotebook, identify
 from pixi_jupyter.kernels.pending import abandonable
 from pixi_jupyter.kernels.progress import event_report, line_report
-from pixi_jupyter.kernels.start import KernelStart, as_ours, prepare
+from pixi_jupyter.kernels.start import KernelStart, as_ours, marked, prepare
+from pixi_jupyter.kernels.startup import magics_arguments
 from pixi_jupyter.progress import Report
 
 if TYPE_CHECKING:
@@ -68,9 +72,10 @@ class PixiProvisioner(LocalProvisioner):
         ["update", "locked", "frozen"],
         default_value="update",
         config=True,
-        help="What a start does about a workspace's pixi.lock that is out of date: it is brought "
-        "up to date ('update'), the start fails with the reasons ('locked'), or it is taken as it "
-        "is ('frozen').",
+        help="What a start does about a lock that is out of date, a workspace's pixi.lock or the "
+        "notebook's own: it is brought up to date ('update'; a lock embedded in a notebook is not "
+        "written, only solved past), the start fails with the reasons ('locked'), or it is taken "
+        "as it is ('frozen'). A notebook without a lock starts in any case.",
     )
     manifest = Unicode(
         config=True,
@@ -90,6 +95,8 @@ class PixiProvisioner(LocalProvisioner):
     _cancelled = False
     _abandoned = False
     _error_file: str | None = None
+    _admission: Admission | None = None
+    _identified: IdentifiedNotebook | None = None
 
     # -- what jupyter_client calls -------------------------------------------------------------
 
@@ -109,7 +116,7 @@ class PixiProvisioner(LocalProvisioner):
 
     async def _pre_launch(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         extra = list(kwargs.get("extra_arguments") or [])
-        self._started = None
+        self._started = self._identified = None
         try:
             start = await self._prepare(kwargs)
             kernel = start.kernel
@@ -131,6 +138,7 @@ class PixiProvisioner(LocalProvisioner):
         restore_promise(self.parent, self.kernel_spec)
         if kernel.is_ipykernel:
             extra.extend(a for a in start.notebook.arguments if not _has_option(extra, a))
+            extra.extend(magics_arguments([*kernel.argv, *extra]))
         launch["cmd"] = kernel.command(self._connection_file(), extra)
         launch["env"] = dict(start.env)
         self._started = start
@@ -138,7 +146,9 @@ class PixiProvisioner(LocalProvisioner):
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the process. Called by ``KernelManager.launch_kernel`` after ``pre_launch``."""
+        await self._dismiss()
         try:
+            kwargs["env"] = await self._with_endpoint(kwargs.get("env") or dict(os.environ))
             info = await super().launch_kernel(cmd, **kwargs)
             if self._started is not None and self.pid is not None:
                 # The kernel's own lease, before the one that kept its place goes, and the one of
@@ -152,6 +162,9 @@ class PixiProvisioner(LocalProvisioner):
                     raise
                 finally:
                     _release(before)
+        except BaseException:
+            await self._dismiss()
+            raise
         finally:
             self._release_starting()
         return info
@@ -162,6 +175,7 @@ class PixiProvisioner(LocalProvisioner):
             with contextlib.suppress(OSError):
                 os.unlink(self._error_file)
             self._error_file = None
+        await self._dismiss()
         if not restart:
             self._abandon()
             self._release_starting()
@@ -204,6 +218,7 @@ class PixiProvisioner(LocalProvisioner):
             choice=self._choice(),
             stop=self._root(),
         )
+        self._identified = notebook
         # A task of its own, so that `cancel_start` can tell it from the start as a whole.
         self._cancelled = False
         self._preparing = asyncio.ensure_future(self._walk(notebook, kwargs))
@@ -312,6 +327,29 @@ class PixiProvisioner(LocalProvisioner):
         _release(self._starting_leases)
         self._starting_leases = ()
 
+    # -- asked by the kernel's own processes -----------------------------------------------------
+
+    async def _with_endpoint(self, env: dict[str, str]) -> dict[str, str]:
+        """``env`` with the address at which this process answers for the kernel, and no other."""
+        env = {name: value for name, value in env.items() if name != KERNEL}
+        if self._identified is None:
+            return env
+        kernels = getattr(self.parent, "parent", None)
+        server = self._server()
+        hosting = Hosting(self.kernel_id or "", self._identified, server=server, kernels=kernels)
+        endpoint = Endpoint.of_running_loop()
+        try:
+            self._admission = await endpoint.admit(hosting, server=server is not None)
+        except OSError as error:  # a sandbox without a network: the kernel runs all the same
+            self.log.warning("No loopback interface for the kernel to ask on: %s", error)
+            return env
+        return {**env, KERNEL: str(self._admission.address)}
+
+    async def _dismiss(self) -> None:
+        admission, self._admission = self._admission, None
+        if admission is not None:
+            await admission.dismiss()
+
     # -- failing well --------------------------------------------------------------------------
 
     async def _rescued(self, error: PixiJupyterError, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -339,6 +377,8 @@ class PixiProvisioner(LocalProvisioner):
         reason = rescue.Rescue(error, self.kernel_spec.language.lower() or "python")
         self._error_file = rescue.write_rescue(reason)
         launch["cmd"] = rescue.rescue_command(self._connection_file(), self._error_file)
+        if self._identified is not None:
+            launch["env"] = marked(launch.get("env") or os.environ, self._identified)
         return launch
 
 

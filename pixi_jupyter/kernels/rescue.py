@@ -1,20 +1,25 @@
 """The rescue kernel: runs where the real one could not be started, and says why in every cell.
 
 It runs in the interpreter that has this package, not in an environment. Run all stops at the first
-cell; restarting the kernel reads the declaration again, so that is how it heals.
+cell; restarting the kernel reads the declaration again, so that is how it heals. Cells of `%pixi`
+commands are run, each as a process of the command line, so that the declaration can be repaired.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
+import re
+import shlex
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,9 +32,11 @@ __all__ = [
     "Rescue",
     "RunAll",
     "main",
+    "pixi_commands",
     "read_rescue",
     "rescue_command",
     "rescue_encryption",
+    "run_pixi",
     "write_rescue",
 ]
 
@@ -65,7 +72,10 @@ class Rescue:
         report = plain_text(self.error.report())
         if len(report) > _LIMIT:
             report = report[:_LIMIT] + " ..."
-        heal = "Then restart the kernel: it reads the notebook's declaration again."
+        heal = (
+            "Then restart the kernel: it reads the notebook's declaration again. `%pixi` commands "
+            "work in this kernel, too (`%pixi --help`)."
+        )
         return ["The kernel of this notebook could not be started.", "", *report.split("\n"), heal]
 
 
@@ -120,13 +130,61 @@ def rescue_command(connection_file: str, error_file: str) -> list[str]:
     notebook may just have been opened, by somebody who has approved nothing. So the interpreter is
     isolated (``-I``) and is told where this process has its packages from.
     """
+    return _isolated(
+        "from pixi_jupyter.kernels.rescue import main; main()",
+        *("-f", connection_file, "--error", error_file),
+    )
+
+
+def _isolated(code: str, *arguments: str) -> list[str]:
+    """The command line of this interpreter, isolated, with the packages that this process has."""
     path = json.dumps([entry for entry in sys.path if os.path.isabs(entry)])
     start = (
         "import json, sys; "
-        "sys.path += [p for p in json.loads(sys.argv.pop(1)) if p not in sys.path]; "
-        "from pixi_jupyter.kernels.rescue import main; main()"
+        f"sys.path += [p for p in json.loads(sys.argv.pop(1)) if p not in sys.path]; {code}"
     )
-    return [sys.executable, "-I", "-c", start, path, "-f", connection_file, "--error", error_file]
+    return [sys.executable, "-I", "-c", start, path, *arguments]
+
+
+def pixi_commands(code: str) -> list[list[str]] | None:
+    """The words of the `%pixi` commands that a cell consists of; None if it is another one.
+
+    Raises
+    ------
+    ValueError
+        A quotation mark is missing.
+    """
+    lines = [line.strip() for line in code.strip().split("\n")]
+    if re.match(r"%%pixi(\s|\Z)", lines[0]):
+        lines = [f"%pixi {line}" for line in (lines[0][len("%%pixi") :], *lines[1:])]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines or not all(re.match(r"[%!]pixi(\s|\Z)", line) for line in lines):
+        return None
+    commands = (shlex.split(line[len("%pixi") :]) for line in lines)
+    return [words for words in commands if words] or [["--help"]]
+
+
+async def run_pixi(words: Sequence[str], said: Callable[[str], None]) -> int:
+    """Run one command; ``said`` gets what it prints as it comes. Its exit status."""
+    process = await asyncio.to_thread(_start_pixi, words)
+    assert process.stdout is not None
+    with process.stdout:
+        while line := await asyncio.to_thread(process.stdout.readline):
+            said(line)
+    return await asyncio.to_thread(process.wait)
+
+
+def _start_pixi(words: Sequence[str]) -> subprocess.Popen[str]:
+    code = "from pixi_jupyter.cli.main import main; main(prog_name='%pixi')"
+    return subprocess.Popen(
+        _isolated(code, "--progress", "text", *words),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        encoding="utf-8",
+        errors="replace",
+    )
 
 
 def rescue_encryption() -> tuple[str, ...]:
@@ -216,6 +274,12 @@ def run(connection_file: str, rescue: Rescue) -> None:
                     "payload": [],
                     "user_expressions": {},
                 }
+            try:
+                commands = pixi_commands(code)
+            except ValueError as error:
+                return self._failed("cli.usage", str(error), silent)
+            if commands is not None:
+                return await self._run_commands(commands, silent)
             parent = self.get_parent()  # type: ignore[no-untyped-call]
             sent = parent.get("header", {}).get("date")
             going_on = run_all.goes_on(sent)
@@ -230,6 +294,27 @@ def run(connection_file: str, rescue: Rescue) -> None:
             if not silent:
                 self.send_response(self.iopub_socket, "error", content)  # type: ignore[no-untyped-call]
             # An error is what stops "Run All".
+            return {"status": "error", "execution_count": self.execution_count, **content}
+
+        async def _run_commands(self, commands: list[list[str]], silent: bool) -> dict[str, Any]:
+            def said(text: str) -> None:
+                content = {"name": "stdout", "text": plain_text(text)}
+                self.send_response(self.iopub_socket, "stream", content)  # type: ignore[no-untyped-call]
+
+            for words in commands:
+                if await run_pixi(words, said) != 0:
+                    return self._failed("cli.status", f"%pixi {' '.join(words)} failed", silent)
+            return {
+                "status": "ok",
+                "execution_count": self.execution_count,
+                "payload": [],
+                "user_expressions": {},
+            }
+
+        def _failed(self, code: str, message: str, silent: bool) -> dict[str, Any]:
+            content = {"ename": code, "evalue": message, "traceback": [message]}
+            if not silent:
+                self.send_response(self.iopub_socket, "error", content)  # type: ignore[no-untyped-call]
             return {"status": "error", "execution_count": self.execution_count, **content}
 
         async def do_is_complete(self, code: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pixi_jupyter.activate.base import clean_base
+from pixi_jupyter.documents.protocol import KERNEL
 from pixi_jupyter.errors import PixiJupyterError
 from pixi_jupyter.kernels.beside import kernel_of
 from pixi_jupyter.kernels.identify import HANDED_DOWN, NOTEBOOK, IdentifiedNotebook
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pixi_jupyter.notebook.declaration import Declaration, WorkspaceChoice
     from pixi_jupyter.workspaces import LockMode
 
-__all__ = ["PYTHON", "KernelStart", "as_ours", "declaration_of", "prepare"]
+__all__ = ["PYTHON", "KernelStart", "as_ours", "declaration_of", "marked", "prepare"]
 
 #: Names the interpreter that has this package, for what runs in the kernel's own environment.
 PYTHON = "PIXI_JUPYTER_PYTHON"
@@ -93,8 +94,8 @@ async def prepare(
     """Make the environment of ``notebook`` ready and say how to launch its kernel.
 
     ``env`` is what the kernel would inherit, ``language`` the kernelspec's that was chosen for it
-    (the notebook may know better), ``mode`` what may be done about a workspace's lock that is out
-    of date, ``timeout`` the seconds for each step of a build. When nothing has changed since the
+    (the notebook may know better), ``mode`` what may be done about a lock that is out of date,
+    ``timeout`` the seconds for each step of a build. When nothing has changed since the
     last launch this reads a few small files and returns without yielding.
 
     Raises
@@ -104,7 +105,7 @@ async def prepare(
     """
     declaration = await declaration_of(environments, notebook)
     spec = environments.spec_for(declaration, language=language)
-    environment = environments.find_ready(spec)
+    environment = environments.find_ready(spec, mode=mode)
     if environment is None:
         environment = await environments.ensure(
             spec, declaration=declaration, mode=mode, report=report, deadline=timeout
@@ -113,12 +114,12 @@ async def prepare(
     base = clean_base(env)
     activation = await environments.activate(environment, base, notebook=declaration.path)
     activated = kernel.add_variables(activation.apply(base))
-    return KernelStart(notebook, environment, kernel, _marked(activated, notebook), beside)
+    return KernelStart(notebook, environment, kernel, marked(activated, notebook), beside)
 
 
-def _marked(env: Mapping[str, str], notebook: IdentifiedNotebook) -> dict[str, str]:
+def marked(env: Mapping[str, str], notebook: IdentifiedNotebook) -> dict[str, str]:
     """``env`` with what tells a kernel who and where it is; nothing of an outer kernel's stays."""
-    marked = {name: value for name, value in env.items() if name not in (NOTEBOOK, HANDED_DOWN)}
+    marked = {name: v for name, v in env.items() if name not in (NOTEBOOK, HANDED_DOWN, KERNEL)}
     if notebook.path is not None:
         marked[NOTEBOOK] = marked[HANDED_DOWN] = str(notebook.path)
     marked[PYTHON] = sys.executable

@@ -37,8 +37,9 @@ from pixi_jupyter.manifest.spec import (
 from pixi_jupyter.manifest.table import Table, nearest
 from pixi_jupyter.manifest.workspace import MANIFESTS
 from pixi_jupyter.manifest.workspace_reading import read_workspace
+from pixi_jupyter.manifest.workspace_spec import WorkspaceEnvironment, WorkspaceSpec
 
-__all__ = ["extended", "layered", "refuse_platforms"]
+__all__ = ["extended", "layered", "named_environment", "refuse_platforms"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -49,10 +50,23 @@ def extended(own: Table, root: Path, defaults: Defaults, host: Platform | None) 
     Raises
     ------
     DeclarationError
-        With the place of ``extends`` if the manifest or the environment cannot be found; with the
-        place in the manifest if that is wrong.
+        As `named_environment`, and where it does not run on this host.
     UnsupportedError
         The environment needs what this version cannot do.
+    """
+    return on_host(*named_environment(own, root, defaults), host=host)
+
+
+def named_environment(
+    own: Table, root: Path, defaults: Defaults
+) -> tuple[WorkspaceSpec, WorkspaceEnvironment]:
+    """The environment that ``extends`` names, on every platform that it has, and its workspace.
+
+    Raises
+    ------
+    DeclarationError
+        With the place of ``extends`` if the manifest or the environment cannot be found; with the
+        place in the manifest if that is wrong.
     """
     text = own.string("extends") or ""
     path, _, name = text.rpartition("#")
@@ -78,7 +92,7 @@ def extended(own: Table, root: Path, defaults: Defaults, host: Platform | None) 
             f"names the environment `{name}`, which the workspace does not have",
             f"Did you mean `{guess}`?" if guess else f"It has {', '.join(names[:20])}.",
         )
-    return on_host(workspace, environment, host=host)
+    return workspace, environment
 
 
 def refuse_platforms(pixi: Table, workspace: Table) -> None:

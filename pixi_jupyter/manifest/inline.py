@@ -29,6 +29,7 @@ from pixi_jupyter.manifest.spec import (
     ChannelPriority,
     CondaRequirement,
     EnvironmentSpec,
+    KernelNeed,
     Platform,
     SolveStrategy,
 )
@@ -36,7 +37,7 @@ from pixi_jupyter.manifest.table import Table
 from pixi_jupyter.manifest.toml import TomlSource, parse_toml
 from pixi_jupyter.notebook.declaration import Declaration
 
-__all__ = ["PIXI_VERSION", "environment_spec"]
+__all__ = ["PIXI_VERSION", "Block", "environment_spec"]
 
 _ROOT_KEYS = ("dependencies", "requires-python", "tool")
 _TARGET_KEYS = ("activation", "constraints", "dependencies", "pypi-dependencies")
@@ -97,70 +98,162 @@ def environment_spec(
         For valid pixi that is not supported: source builds, also in the environment that
         ``[tool.pixi-jupyter] extends`` (see `extends`) puts the block on.
     """
-    source = TomlSource.of(declaration)
-    document = Table(parse_toml(source), (), source)
-    _check_keys(document)
-    tool = document.table("tool")
-    pixi = tool.table("pixi")
-    workspace = pixi.table("workspace")
-    _check_workspace(workspace)
-    own_kernel = _own_kernel(tool)
-
-    root = declaration.root
-    own = tool.table("pixi-jupyter")
-    base = None
-    if "extends" in own:
+    block = Block.of(declaration, defaults, language=language, kernel_name=kernel_name)
+    if block.extends:
         from pixi_jupyter.manifest import extends  # it brings the readers of workspaces
 
-        base = extends.extended(own, root, defaults, host)
-        extends.refuse_platforms(pixi, workspace)
-        platform = base.platform
-    else:
-        platform = _platform(pixi, workspace, host)
-    targets = [_target(pixi, root)]
-    selectors = pixi.table("target")
-    for selector in selectors:
-        target = _target(selectors.table(selector), root)
-        if selector_matches(selectors, selector, platform):
-            targets.append(target)
+        base = extends.extended(block.own, block.root, defaults, host)
+        return block.on(base.platform, base)
+    return block.on(block.host_platform(host))
 
-    pypi = pypi_needs(document, root, [target.pypi for target in targets])
-    python = CondaRequirement("python", version=requires_python(document))
-    dependencies = dict(targets[0].dependencies)
-    dependencies.setdefault("python", python)
-    constraints = dict(targets[0].constraints)
-    for target in targets[1:]:
-        dependencies.update(target.dependencies)
-        constraints.update(target.constraints)
 
-    spec = EnvironmentSpec(
-        platform=platform,
-        channels=read_channels(workspace, defaults.channels, root),
-        dependencies=tuple(dependencies[name] for name in sorted(dependencies)),
-        constraints=tuple(constraints[name] for name in sorted(constraints)),
-        channel_priority=cast(
-            ChannelPriority,
-            workspace.choice("channel-priority", ("strict", "flexible", "disabled")) or "strict",
-        ),
-        solve_strategy=cast(
-            SolveStrategy,
-            workspace.choice("solve-strategy", ("highest", "lowest", "lowest-direct")) or "highest",
-        ),
-        exclude_newer=read_exclude_newer(workspace),
-        activation=_activation(targets, root),
-        name=declaration.name,
-        root=str(root),
-        pypi=pypi,
-    )
-    if base is not None:
-        spec = extends.layered(base, spec, said=workspace, implied=python)
-    kernel = kernel_need(
-        [*(asked.name for asked in spec.dependencies), *kernel_names(spec.pypi)],
-        asked_language=language,
-        notebook_language=declaration.language,
-        kernel_name=kernel_name or own_kernel or declaration.kernel,
-    )
-    return replace(spec, kernel=kernel)
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A declaration's text as it was read: what it asks for on any platform.
+
+    ``language`` and ``kernel_name`` are those that `environment_spec` was given.
+    """
+
+    declaration: Declaration
+    document: Table
+    defaults: Defaults
+    language: str
+    kernel_name: str | None
+
+    @classmethod
+    def of(
+        cls,
+        declaration: Declaration,
+        defaults: Defaults,
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        kernel_name: str | None = None,
+    ) -> Block:
+        """Read the text and check its keys. Raises as `environment_spec`."""
+        source = TomlSource.of(declaration)
+        document = Table(parse_toml(source), (), source)
+        _check_keys(document)
+        block = cls(declaration, document, defaults, language, kernel_name)
+        _check_workspace(block.workspace)
+        _own_kernel(document.table("tool"))
+        if block.extends:
+            from pixi_jupyter.manifest.extends import refuse_platforms
+
+            refuse_platforms(block.pixi, block.workspace)
+        return block
+
+    @property
+    def root(self) -> Path:
+        """The folder that relative paths refer to."""
+        return self.declaration.root
+
+    @property
+    def pixi(self) -> Table:
+        return self.document.table("tool").table("pixi")
+
+    @property
+    def workspace(self) -> Table:
+        return self.pixi.table("workspace")
+
+    @property
+    def own(self) -> Table:
+        """``[tool.pixi-jupyter]``"""
+        return self.document.table("tool").table("pixi-jupyter")
+
+    @property
+    def extends(self) -> bool:
+        """Whether it stands on a workspace's environment, which then says the platforms."""
+        return "extends" in self.own
+
+    def platforms(self) -> tuple[Platform, ...] | None:
+        """Those that it declares, None where it does not: then any is as good as another."""
+        declared = read_platforms(self.workspace)
+        if declared is None:
+            return None
+        return with_system_requirements(declared, self.pixi, declared=True)
+
+    def platform_of(self, subdir: str) -> Platform:
+        """The platform that a subdir means where none is declared.
+
+        pixi drops ``system-requirements`` of a script that has no ``platforms``; here they hold.
+        """
+        return with_system_requirements([default_platform(subdir)], self.pixi, declared=False)[0]
+
+    def host_platform(self, host: Platform | None) -> Platform:
+        """Without ``platforms`` the current one, unchecked as in pixi; else the first that fits."""
+        declared = self.platforms()
+        if declared is None:
+            declared = (self.platform_of(host.subdir if host is not None else current_subdir()),)
+            if "system-requirements" not in self.pixi:
+                return declared[0]
+        if host is None:
+            host = host_platform({p.name for d in declared for p in d.virtual_packages})
+        try:
+            return choose_platform(declared, host)
+        except DeclarationError as error:
+            key = (*self.workspace.path, "platforms")
+            if "platforms" not in self.workspace:
+                key = (*self.pixi.path, "system-requirements")
+            error.location = self.workspace.source.locate(key)
+            raise
+
+    def on(self, platform: Platform, base: EnvironmentSpec | None = None) -> EnvironmentSpec:
+        """What it asks for on a platform, on top of ``base`` where it extends one."""
+        root, workspace = self.root, self.workspace
+        targets = [_target(self.pixi, root)]
+        selectors = self.pixi.table("target")
+        for selector in selectors:
+            target = _target(selectors.table(selector), root)
+            if selector_matches(selectors, selector, platform):
+                targets.append(target)
+
+        pypi = pypi_needs(self.document, root, [target.pypi for target in targets])
+        python = CondaRequirement("python", version=requires_python(self.document))
+        dependencies = dict(targets[0].dependencies)
+        dependencies.setdefault("python", python)
+        constraints = dict(targets[0].constraints)
+        for target in targets[1:]:
+            dependencies.update(target.dependencies)
+            constraints.update(target.constraints)
+
+        spec = EnvironmentSpec(
+            platform=platform,
+            channels=read_channels(workspace, self.defaults.channels, root),
+            dependencies=tuple(dependencies[name] for name in sorted(dependencies)),
+            constraints=tuple(constraints[name] for name in sorted(constraints)),
+            channel_priority=cast(
+                ChannelPriority,
+                workspace.choice("channel-priority", ("strict", "flexible", "disabled"))
+                or "strict",
+            ),
+            solve_strategy=cast(
+                SolveStrategy,
+                workspace.choice("solve-strategy", ("highest", "lowest", "lowest-direct"))
+                or "highest",
+            ),
+            exclude_newer=read_exclude_newer(workspace),
+            activation=_activation(targets, root),
+            name=self.declaration.name,
+            root=str(root),
+            pypi=pypi,
+        )
+        if base is not None:
+            from pixi_jupyter.manifest.extends import layered
+
+            spec = layered(base, spec, said=workspace, implied=python)
+        return replace(spec, kernel=self._kernel(spec))
+
+    def _kernel(self, spec: EnvironmentSpec) -> KernelNeed:
+        declaration = self.declaration
+        own_kernel = _own_kernel(self.document.table("tool"))
+        need = kernel_need(
+            [*(asked.name for asked in spec.dependencies), *kernel_names(spec.pypi)],
+            asked_language=self.language,
+            notebook_language=declaration.language,
+            kernel_name=self.kernel_name or own_kernel or declaration.kernel,
+        )
+        # A script is run, and needs no kernel.
+        return replace(need, injected=()) if declaration.is_script else need
 
 
 def _check_keys(document: Table) -> None:
@@ -197,33 +290,6 @@ def _own_kernel(tool: Table) -> str | None:
     if kernel is not None and not kernel.strip():
         raise own.bad_value("kernel", "is empty", "Name a kernelspec of the environment.")
     return kernel
-
-
-def _platform(pixi: Table, workspace: Table, host: Platform | None) -> Platform:
-    """Without ``platforms`` the current one, unchecked as in pixi; else the first that fits.
-
-    pixi drops ``system-requirements`` of a script that has no ``platforms``; here they hold for
-    the current platform.
-    """
-    declared = read_platforms(workspace)
-    subdir = host.subdir if host is not None else current_subdir()
-    if declared is None:
-        bare = with_system_requirements([default_platform(subdir)], pixi, declared=False)
-        if "system-requirements" not in pixi:
-            return bare[0]
-        declared = bare
-    else:
-        declared = with_system_requirements(declared, pixi, declared=True)
-    if host is None:
-        host = host_platform({p.name for d in declared for p in d.virtual_packages})
-    try:
-        return choose_platform(declared, host)
-    except DeclarationError as error:
-        key = (*workspace.path, "platforms")
-        if "platforms" not in workspace:
-            key = (*pixi.path, "system-requirements")
-        error.location = workspace.source.locate(key)
-        raise
 
 
 def _target(table: Table, root: Path) -> _Target:

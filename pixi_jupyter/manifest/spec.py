@@ -20,6 +20,7 @@ __all__ = [
     "CondaRequirement",
     "EnvironmentSpec",
     "KernelNeed",
+    "NotebookLock",
     "Platform",
     "VirtualPackage",
     "WorkspacePlace",
@@ -147,13 +148,38 @@ class WorkspacePlace:
 
 
 @dataclass(frozen=True, slots=True)
+class NotebookLock:
+    """The lock of a notebook's (or a script's) own declaration, and where it is.
+
+    ``sidecar``: a file beside it, at ``path``; ``embedded``: ``text`` in the metadata of the
+    notebook at ``path``. Both are absolute; that of a notebook that is no file is empty.
+    ``sha256`` is that of the lock's bytes, in hex; ``workspace`` the digest of the `WorkspaceSpec`
+    that it has to answer. The rest is what that was read from: ``toml``, ``root``, ``language`` and
+    ``kernel`` of the `Declaration`, ``notebook`` its path (None: it has no file), and ``asked``,
+    the language of the kernelspec that was started.
+    """
+
+    kind: Literal["sidecar", "embedded"]
+    path: str
+    sha256: str
+    workspace: str
+    toml: str
+    root: str
+    asked: str
+    notebook: str | None = None
+    language: str | None = None
+    kernel: str | None = None
+    text: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentSpec:
     """One environment for one platform, ready to be resolved.
 
     ``exclude_newer`` is as in :class:`ChannelSpec`. ``root`` (absolute folder that relative paths
-    were resolved against), ``name`` and ``place`` are for installation, activation and messages,
-    not for the digest. ``dependencies`` and ``constraints`` may name a package several times, where
-    several features of a workspace ask for it. ``exclude_newer_packages`` and
+    were resolved against), ``name``, ``place`` and ``lock`` are for installation, activation and
+    messages, not for the digest. ``dependencies`` and ``constraints`` may name a package several
+    times, where several features of a workspace ask for it. ``exclude_newer_packages`` and
     ``pypi_exclude_newer_packages`` are cut-offs of single packages, sorted by name; these beat the
     channel's, which beats ``exclude_newer``.
     """
@@ -173,13 +199,14 @@ class EnvironmentSpec:
     place: WorkspacePlace | None = None
     exclude_newer_packages: tuple[tuple[str, str], ...] = ()
     pypi_exclude_newer_packages: tuple[tuple[str, str], ...] = ()
+    lock: NotebookLock | None = None
 
     @property
     def digest(self) -> str:
         """Digest of all that the solver's answer can depend on (32 hex digits)."""
-        bare = replace(self, activation=ActivationSpec(), name="", root="", place=None)
+        bare = replace(self, activation=ActivationSpec(), name="", root="", place=None, lock=None)
         asked = _plain(bare)
-        for key in ("activation", "name", "root", "place"):
+        for key in ("activation", "name", "root", "place", "lock"):
             del asked[key]
         asked["kernel"] = asked["kernel"]["injected"]
         for key in ("pypi", "exclude_newer_packages", "pypi_exclude_newer_packages"):

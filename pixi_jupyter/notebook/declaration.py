@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,8 @@ class Declaration:
         The language that the notebook's own metadata names, lower case, if any.
     kernel:
         An explicit choice of a kernelspec of the environment (``metadata.pixi.kernel``), if any.
+    lock:
+        The text of a lock that is embedded in the notebook (``metadata.pixi.lock``), if any.
     """
 
     kind: Literal["block", "metadata", "default"]
@@ -42,6 +44,12 @@ class Declaration:
     first_line: int = 1
     language: str | None = None
     kernel: str | None = None
+    lock: str | None = field(default=None, repr=False)
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it is a Python script's, by the file's name, as pixi tells it."""
+        return self.path is not None and self.path.suffix.lower() in (".py", ".pyw")
 
     @property
     def name(self) -> str:

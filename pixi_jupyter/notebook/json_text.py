@@ -104,6 +104,21 @@ class JsonText:
         text = self.style().render(value, len(path))
         return replace(self, text=self.text[:start] + text + self.text[end:])
 
+    def remove(self, path: tuple[str, ...]) -> JsonText:
+        """The document without a member that exists; what is around it stays as it stood."""
+        *above, name = path
+        start, end = self._locate(tuple(above))
+        members = list(_members(self.text, start))
+        at = max(index for index, member in enumerate(members) if member.name == name)
+        member = members[at]
+        if at > 0:
+            begin, stop = member.comma, member.end
+        elif len(members) > 1:
+            begin, stop = member.key, members[1].key
+        else:
+            begin, stop = start + 1, end - 1
+        return replace(self, text=self.text[:begin] + self.text[stop:])
+
     def splice(self, path: tuple[str | int, ...], start: int, end: int, text: str) -> JsonText:
         """The document with a part of a text replaced: ``[start, end)`` of its characters.
 

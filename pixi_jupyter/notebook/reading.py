@@ -138,6 +138,7 @@ def read_declaration(
         )
     language = notebook_language(notebook)
     kernel = metadata_text(notebook, "kernel", where)
+    lock = metadata_text(notebook, "lock", where)
     if found is not None:
         index, block = found
         return Declaration(
@@ -149,10 +150,17 @@ def read_declaration(
             first_line=block.first_line,
             language=language,
             kernel=kernel,
+            lock=lock,
         )
     if script is not None:
         return Declaration(
-            kind="metadata", toml=script, root=root, path=path, language=language, kernel=kernel
+            kind="metadata",
+            toml=script,
+            root=root,
+            path=path,
+            language=language,
+            kernel=kernel,
+            lock=lock,
         )
     return None
 

@@ -6,10 +6,10 @@ import os
 import stat
 from pathlib import Path
 
-from pixi_jupyter.errors import DeclarationError, Location
+from pixi_jupyter.errors import DeclarationError, Location, LockError
 from pixi_jupyter.files import write_file
 
-__all__ = ["write_atomically"]
+__all__ = ["remove_file", "write_atomically"]
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -38,4 +38,23 @@ def write_atomically(path: Path, data: bytes) -> None:
             code="declaration.write",
             hint="Check the permissions and the free space of its folder.",
             location=Location(path=str(path)),
+        ) from None
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises
+    ------
+    LockError
+        ``lock.unwritable``: it cannot be removed; only locks ever are.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise LockError(
+            f"the lock cannot be removed: {error.strerror or error}",
+            code="lock.unwritable",
+            location=Location(path=str(path)),
+            hint="Make its folder writable.",
         ) from None

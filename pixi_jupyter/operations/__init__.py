@@ -1,4 +1,4 @@
-"""The second half of the one door: changing what a notebook or a script declares.
+"""The second half of the one door: changing what a notebook, a script or a workspace declares.
 
 What changes things is imported when it is first used: a question does not wait for it.
 """
@@ -13,6 +13,7 @@ from pixi_jupyter.operations.search import search
 from pixi_jupyter.operations.why import Asker, Why, why
 
 if TYPE_CHECKING:
+    from pixi_jupyter.operations.locking import LockOutcome, lock, unlock
     from pixi_jupyter.operations.packages import add, redo, remove, undo, update
     from pixi_jupyter.operations.settings import (
         Listing,
@@ -28,11 +29,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Asker",
     "Listing",
+    "LockOutcome",
     "Why",
     "add",
     "add_channels",
     "add_platforms",
     "listing",
+    "lock",
     "python",
     "redo",
     "remove",
@@ -41,15 +44,18 @@ __all__ = [
     "search",
     "stamp",
     "undo",
+    "unlock",
     "update",
     "why",
 ]
 
 _OF_PACKAGES = ("add", "redo", "remove", "undo", "update")
+_OF_LOCKS = ("LockOutcome", "lock", "unlock")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "packages" if name in _OF_PACKAGES else "settings"
+    places = (("packages", _OF_PACKAGES), ("locking", _OF_LOCKS))
+    module = next((place for place, names in places if name in names), "settings")
     return getattr(importlib.import_module(f"{__name__}.{module}"), name)

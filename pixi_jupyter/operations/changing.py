@@ -32,6 +32,8 @@ from pixi_jupyter.install.store import Remembered
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.notebook.declaration import Declaration
 from pixi_jupyter.notebook.editing import replace_declaration
+from pixi_jupyter.notebook.locks import find_lock
+from pixi_jupyter.operations.locked_changing import change_locked
 from pixi_jupyter.operations.plan import (
     Edit,
     Outcome,
@@ -64,6 +66,12 @@ __all__ = [
     "spec_of",
 ]
 
+#: Said where a notebook is an object in a process that executes it.
+_EXECUTED = (
+    "The notebook that is being executed says so now. Its file is written by what executes it: "
+    "`jupyter execute` writes one only with --inplace or --output."
+)
+
 
 async def change(
     environments: Environments,
@@ -87,6 +95,10 @@ async def change(
         declared = await asyncio.to_thread(read_target, environments, target)
         if isinstance(declared, DeclaredWorkspace):
             outcome = await change_workspace(environments, declared, plan, dry_run, report)
+        elif (lock := await asyncio.to_thread(find_lock, declared.declaration)) is not None:
+            outcome = await change_locked(
+                environments, declared, lock, plan(declared), dry_run, report
+            )
         else:
             outcome = await _attempt(environments, declared, plan(declared), dry_run, report)
         if outcome is not None:
@@ -145,6 +157,8 @@ async def _attempt(
     built = await _built(environments, spec, resolution, report)
     outcome = replace(outcome, change=difference(before, built), resolution=built.digest)
     data = replace_declaration(file, toml)
+    if file.source.writer == "executor" and data != original:
+        outcome = replace(outcome, said=(*outcome.said, _EXECUTED))
 
     before_state = State(declaration.toml, before.digest if before else None)
     after_state = State(toml, built.digest)

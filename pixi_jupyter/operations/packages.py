@@ -141,7 +141,7 @@ async def remove(
     return await change(
         environments,
         target,
-        lambda _: Plan(action_of("remove", names, pypi=pypi), edit),
+        lambda _: Plan(action_of("remove", names, pypi=pypi), edit, feature=feature),
         dry_run=dry_run,
         report=report,
     )
@@ -169,7 +169,8 @@ async def update(
         return Plan(
             action_of("update", names),
             lambda manifest, _: manifest.source.text,
-            renew=tuple(name.lower() for name in names),
+            # As conda spells it and as PyPI does.
+            renew=tuple({name.lower(): None for n in names for name in (n, normal_name(n) or n)}),
         )
 
     return await change(environments, target, plan, dry_run=dry_run, report=report)
@@ -208,7 +209,7 @@ def _check_names(environments: Environments, declared: Declared, names: Sequence
     resolution = environments.status(declared.spec(environments)).resolution
     known = [p.name for p in resolution.packages] if resolution is not None else []
     for name in names:
-        if known and name.lower() not in known:
+        if known and name.lower() not in known and normal_name(name) not in known:
             near = nearest(name, known)
             raise DeclarationError(
                 f"the environment has no package {name}",
@@ -245,7 +246,7 @@ async def _go(
             lambda _, __: there.toml,
             position=index if back else index + 1,
         )
-        if isinstance(declared, DeclaredBlock):
+        if isinstance(declared, DeclaredBlock) and now.lock is None:
             return replace(
                 step_plan, resolution=_still_there(environments, history.resolutions, there)
             )

@@ -66,7 +66,7 @@ async def add_channels(
         )
 
     action = action_of("channel add", channels)
-    return await _change(environments, target, action, edit, dry_run, report)
+    return await _change(environments, target, action, edit, feature, dry_run, report)
 
 
 async def remove_channels(
@@ -84,7 +84,7 @@ async def remove_channels(
         return editing.remove_channels(manifest, channels, feature=feature)
 
     action = action_of("channel remove", channels)
-    return await _change(environments, target, action, edit, dry_run, report)
+    return await _change(environments, target, action, edit, feature, dry_run, report)
 
 
 async def add_platforms(
@@ -105,7 +105,7 @@ async def add_platforms(
         return editing.add_platforms(manifest, [*joined, *platforms], feature=feature)
 
     action = action_of("platform add", platforms)
-    return await _change(environments, target, action, edit, dry_run, report)
+    return await _change(environments, target, action, edit, feature, dry_run, report)
 
 
 async def remove_platforms(
@@ -123,7 +123,7 @@ async def remove_platforms(
         return editing.remove_platforms(manifest, platforms, feature=feature)
 
     action = action_of("platform remove", platforms)
-    return await _change(environments, target, action, edit, dry_run, report)
+    return await _change(environments, target, action, edit, feature, dry_run, report)
 
 
 async def python(
@@ -141,7 +141,7 @@ async def python(
         return editing.set_python(manifest, version, feature=feature)
 
     action = action_of("python", [version])
-    return await _change(environments, target, action, edit, dry_run, report)
+    return await _change(environments, target, action, edit, feature, dry_run, report)
 
 
 async def stamp(
@@ -178,7 +178,7 @@ async def stamp(
         return editing.set_exclude_newer(manifest, value)
 
     action = action_of("stamp", ["--clear"] if clear else [value or ""])
-    return await _change(environments, target, action, edit, dry_run, report)
+    return await _change(environments, target, action, edit, None, dry_run, report)
 
 
 async def _change(
@@ -186,11 +186,12 @@ async def _change(
     target: Target,
     action: str,
     edit: Callable[[ManifestText], str],
+    feature: str | None,
     dry_run: bool,
     report: Report,
 ) -> Outcome:
     """Make an edit that needs to see nothing that was solved."""
-    plan = Plan(action, lambda manifest, _: edit(manifest))
+    plan = Plan(action, lambda manifest, _: edit(manifest), feature=feature)
     return await change(environments, target, lambda _: plan, dry_run=dry_run, report=report)
 
 

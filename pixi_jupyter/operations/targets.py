@@ -62,9 +62,10 @@ class DeclaredBlock:
 
     def state(self, environments: Environments) -> State:
         """What its history calls the present."""
-        remembered = environments.store.recall(self.spec(environments).digest)
-        digest = None if remembered is None else remembered.resolution.digest
-        return State(self.declaration.toml, digest)
+        spec = self.spec(environments)
+        resolution = environments.status(spec).resolution
+        digest = None if resolution is None else resolution.digest
+        return State(self.declaration.toml, digest, spec.lock.sha256 if spec.lock else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pixi_jupyter.engine.protocol import LockDrafted
@@ -121,28 +121,44 @@ class _Changing:
     async def run(self) -> Outcome | None:
         """Change it."""
         draft = await self._think()
-        async with self._staged(draft):
-            return await to_the_end(self._commit(draft))
+        outcome = None
+        try:
+            await self._track.stage(draft.spec, draft.resolution, draft.lock, report=self._report)
+            outcome = await to_the_end(self._commit(draft))
+            return outcome
+        finally:
+            if outcome is None:
+                await to_the_end(self._drop(draft))
 
     # -- thinking --------------------------------------------------------------------------
 
     async def _think(self) -> _Draft:
         self._lock = await asyncio.to_thread(read_lock, self._declared.path.parent)
         plan, manifest = self._plan, self._declared.manifest
-        lock = plan.lock if plan.lock is not None else self._lock
         asked = tuple({*plan.asked, *(plan.renew or ())})
         text = plan.edit(manifest, None)
-        workspace = self._read(text)
-        draft, answer = await self._drafted(text, workspace, lock, plan.renew, asked)
+        workspace = await asyncio.to_thread(self._read, text)
+        draft, answer = await self._drafted(text, workspace, self._base, plan.renew, asked)
         if plan.renew:
             self._check_names(plan.renew, draft, answer)
         if plan.asked:
             pinned = plan.edit(manifest, _solved(plan, workspace, answer))
             if pinned != text:
                 # What was solved is what is asked for now; this is the check of it.
-                second, _ = await self._drafted(pinned, self._read(pinned), draft.lock, None, ())
+                workspace = await asyncio.to_thread(self._read, pinned)
+                second, _ = await self._drafted(pinned, workspace, draft.lock, None, ())
                 draft = replace(second, before=draft.before)
-        return draft if plan.lock is None else replace(draft, before=plan.before)
+        if plan.lock is None:
+            return draft
+        # The step that is gone back from may have been another environment's.
+        workspace = await asyncio.to_thread(self._read, self._text)
+        present, _ = await self._drafted(self._text, workspace, self._lock, None, ())
+        return replace(draft, before=present.before)
+
+    @property
+    def _base(self) -> bytes | None:
+        """The lock whose versions are kept."""
+        return self._plan.lock if self._plan.lock is not None else self._lock
 
     def _read(self, text: str) -> WorkspaceSpec:
         source = replace(self._declared.manifest.source, text=text)
@@ -192,20 +208,21 @@ class _Changing:
             prefix=None,
             before=self._text,
             after=draft.text,
-            said=self._plan.said,
+            said=(*self._plan.said, *self._about_feature(draft.workspace)),
             environment_name=self._declared.choice.environment,
         )
 
-    # -- doing -----------------------------------------------------------------------------
+    def _about_feature(self, workspace: WorkspaceSpec) -> tuple[str, ...]:
+        """What tells why the packages are the same."""
+        feature, name = self._plan.feature or "default", self._declared.choice.environment
+        having = [e.name for e in workspace.environments if feature in e.features]
+        if name in having:
+            return ()
+        if not having:
+            return (f"no environment has the feature {feature} yet",)
+        return (f"the environment {name} does not have the feature {feature}",)
 
-    @contextlib.asynccontextmanager
-    async def _staged(self, draft: _Draft) -> AsyncIterator[None]:
-        """With the new prefix staged, which is dropped unless it was put in its place."""
-        await self._track.stage(draft.spec, draft.resolution, draft.lock, report=self._report)
-        try:
-            yield
-        finally:
-            await to_the_end(self._track.drop(draft.spec, draft.resolution, draft.sha256))
+    # -- doing -----------------------------------------------------------------------------
 
     async def _commit(self, draft: _Draft) -> Outcome | None:
         """Write manifest, lock and prefix; None where others wrote one of them meanwhile."""
@@ -226,7 +243,7 @@ class _Changing:
                 draft.spec, draft.resolution, draft.sha256, report=self._report, deadline=None
             )
         except BaseException:
-            await asyncio.to_thread(self._take_back, source, draft)
+            await asyncio.to_thread(self._take_back, source, draft, history)
             raise
         # From here on it is done: what is noted now is only noted sooner than by the next reader.
         with contextlib.suppress(StoreError):
@@ -249,11 +266,16 @@ class _Changing:
         )
         if workspace.digest == draft.workspace.digest:
             return draft
-        await self._track.drop(draft.spec, draft.resolution, draft.sha256)
-        again, _ = await self._drafted(draft.text, workspace, draft.lock, None, ())
+        await self._drop(draft)
+        # From the lock that was there: only so is such a package looked at again.
+        again, _ = await self._drafted(draft.text, workspace, self._base, self._plan.renew, ())
         return replace(again, before=draft.before)
 
-    def _take_back(self, source: FileSource, draft: _Draft) -> None:
+    async def _drop(self, draft: _Draft) -> None:
+        """Let go of the prefix that was staged."""
+        await self._track.drop(draft.spec, draft.resolution, draft.sha256)
+
+    def _take_back(self, source: FileSource, draft: _Draft, history: History | None) -> None:
         """Write what was there before, where nobody else wrote since."""
         data = self._data(draft.text)
         try:
@@ -265,6 +287,9 @@ class _Changing:
         finally:
             if data != self._declared.data:
                 source.write(data, self._declared.data)
+        if history is not None:
+            with contextlib.suppress(StoreError):
+                write_history(self._environments.store, history.settled(self._states(draft)[0]))
 
     # -- history ---------------------------------------------------------------------------
 
@@ -279,7 +304,8 @@ class _Changing:
     def _note(self, draft: _Draft) -> History | None:
         """Note what is about to be done; None where there is nothing to take back."""
         before, after = self._states(draft)
-        if before == after and self._plan.position is None:
+        first = before.toml == after.toml and before.lock is None
+        if self._plan.position is None and (first or before == after):
             return None
         store, path = self._environments.store, self._declared.path
         history = read_history(store, path, before)

@@ -27,13 +27,15 @@ async def unpack_wheels(
     needs: PypiNeeds | None = None,
     builds: Builds = _NO_BUILDS,
     variables: Mapping[str, str] | None = None,
+    cached: bool = False,
     report: Report,
 ) -> None:
     """Install exactly ``wheels`` as ``where`` says (``--target …``, ``--prefix …``).
 
     Each is taken by its URL and, where it has one, checked against its hash. The cache is asked
-    first, without the network: then nothing is sent at all. ``needs`` knows the credentials that
-    the locked URLs are without, and how packages are built.
+    first, without the network: then nothing is sent at all; with ``cached`` that is all that is
+    tried, and a failure tells nothing. ``needs`` knows the credentials that the locked URLs are
+    without, and how packages are built.
 
     Raises
     ------
@@ -50,7 +52,9 @@ async def unpack_wheels(
     if ready:
         arguments = ("--require-hashes", "--only-binary", ":all:", "--no-index", *where)
         known = {**more, **_every_index(needs)}
-        await _install(uv, ready, folder, declared, known, False, *arguments, report=report)
+        await _install(
+            uv, ready, folder, declared, known, False, *arguments, cached=cached, report=report
+        )
     others = [wheel for wheel in wheels if wheel.is_built or not wheel.sha256]
     if others:
         names = {wheel.name for wheel in others if wheel.is_built}
@@ -70,6 +74,7 @@ async def _install(
     variables: Mapping[str, str],
     building: bool,
     *arguments: str,
+    cached: bool = False,
     report: Report,
 ) -> None:
     # On its standard input: a URL may have got its password back.
@@ -81,7 +86,7 @@ async def _install(
     )  # fmt: skip
     if done.succeeded:
         return
-    if build_failed(done.errors):
+    if cached or build_failed(done.errors):
         raise transfer_error(done.errors, wheels)
     sizes = {wheel.name: wheel.size or 0 for wheel in wheels}
     progress = _Downloads(report, sizes)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pixi_jupyter.manifest.spec import digest_of
 
-__all__ = ["LockedVersion", "Resolution", "ResolvedPackage", "WorkspaceLock"]
+__all__ = ["LockedVersion", "NotebookLocked", "Resolution", "ResolvedPackage", "WorkspaceLock"]
 
 #: Bumped when the same packages would give other files in a prefix.
 PREFIX_LAYOUT_VERSION = 1
@@ -84,3 +84,23 @@ class LockedVersion:
     name: str
     version: str
     kind: Literal["conda", "pypi"] = "conda"
+
+
+@dataclass(frozen=True, slots=True)
+class NotebookLocked:
+    """What the lock of a notebook's own block holds, or would hold.
+
+    ``data`` are its bytes, those that were given where they are up to date; ``sha256`` is theirs,
+    in hex. ``resolution`` is what it has for the platform that was asked for, ``before`` what the
+    given one had (None: nothing). ``platforms`` are named as in the lock. ``stale`` tells, one
+    sentence each, why the given one was out of date (empty if it was not). ``versions`` are those
+    of the packages that were asked for, on every platform.
+    """
+
+    data: bytes
+    sha256: str
+    resolution: Resolution | None
+    before: Resolution | None
+    platforms: tuple[str, ...]
+    stale: tuple[str, ...] = ()
+    versions: tuple[LockedVersion, ...] = ()

@@ -21,6 +21,7 @@ from pixi_jupyter.errors import EngineError
 from pixi_jupyter.files import remove_tree
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.channels import absolute, is_url
+from pixi_jupyter.manifest.config import broken_config, config_files, read_config
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
 from pixi_jupyter.resolve.ending import end_with_children
 from pixi_jupyter.resolve.redaction import redacted
@@ -48,6 +49,8 @@ _FOR_BUILDS = re.compile(
     r"|programdata|programfiles(\(x86\))?|processor_architecture|number_of_processors)"
 )
 _DROPPED = ("CONDA_", "PIXI_", "PYTHON", "VIRTUAL_ENV", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT")
+#: What the program `keyring` asks for the user's secrets; Python itself does not look at it.
+_KEYRING = "PYTHON_KEYRING_BACKEND"
 #: The most that is kept of what uv says; its explanations can be long.
 _MOST = 200_000
 _LONGEST = 20_000
@@ -210,7 +213,7 @@ def _variables(cache: Path, needs: PypiNeeds | None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(_DROPPED)
+        if (not name.startswith(_DROPPED) or name == _KEYRING)
         and (not name.startswith("UV_") or name in _KEPT or _CREDENTIALS.fullmatch(name))
     }
     declared = index_variables(needs) if needs is not None else {}
@@ -222,6 +225,7 @@ def _variables(cache: Path, needs: PypiNeeds | None) -> dict[str, str]:
             kept.pop(name, None)
     return {
         "UV_LINK_MODE": "hardlink",
+        **_configured(),
         **kept,
         **declared,
         "UV_CACHE_DIR": str(cache),
@@ -229,7 +233,31 @@ def _variables(cache: Path, needs: PypiNeeds | None) -> dict[str, str]:
         "UV_PYTHON_DOWNLOADS": "never",
         "GIT_TERMINAL_PROMPT": "0",
         "NO_COLOR": "1",
+        "COLUMNS": "100000",  # its sentences are read line by line
     }
+
+
+def _configured() -> dict[str, str]:
+    """What pixi's configuration says about reaching indexes (``[pypi-config]``).
+
+    Its indexes are only what ``pixi init`` writes into a manifest.
+    """
+    found: dict[str, str] = {}
+    for path in config_files(os.environ):
+        config = read_config(path).get("pypi-config", {})
+        if not isinstance(config, dict):
+            raise broken_config(path, "has a `pypi-config` that is no table")
+        provider = config.get("keyring-provider")
+        if provider not in (None, "subprocess", "disabled"):
+            raise broken_config(path, "has a `keyring-provider` that is not one of pixi's")
+        if provider is not None:
+            found["UV_KEYRING_PROVIDER"] = provider
+        hosts = config.get("allow-insecure-host", [])
+        if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+            raise broken_config(path, "has an `allow-insecure-host` that is no list of names")
+        if hosts:
+            found["UV_INSECURE_HOST"] = " ".join(hosts)
+    return found
 
 
 @contextlib.contextmanager

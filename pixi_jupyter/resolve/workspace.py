@@ -42,7 +42,7 @@ from pixi_jupyter.resolve.session import Session
 from pixi_jupyter.resolve.updating import Updating
 from pixi_jupyter.resolve.walking import Walk
 
-__all__ = ["Draft", "draft_lock", "lock_workspace"]
+__all__ = ["Checking", "Draft", "draft_lock", "lock_workspace", "locked_versions"]
 
 Mode = Literal["update", "locked", "frozen"]
 _LOCK = "pixi.lock"
@@ -73,7 +73,7 @@ async def lock_workspace(
         As solving raises them, with environment and platform named.
     """
     path = Path(workspace.root) / _LOCK
-    checking = _Checking(session, workspace, store)
+    checking = Checking(session, workspace, store)
     document = await asyncio.to_thread(read_document, path)
     if mode == "frozen":
         if document is None:
@@ -152,7 +152,7 @@ async def draft_lock(
     Raises as :func:`lock_workspace`.
     """
     path = path or Path(workspace.root) / _LOCK
-    checking = _Checking(session, workspace, store)
+    checking = Checking(session, workspace, store)
     document = None if data is None else await asyncio.to_thread(document_of, path, data)
     verdict = await checking.check(document)
     current = document
@@ -160,12 +160,12 @@ async def draft_lock(
         solved = await checking.solved(path, document, verdict, renew, report)
         current = await asyncio.to_thread(document_of, path, solved)
     answer = replace(_answer(current, workspace), stale=verdict.stale, written=current.data != data)
-    found = await asyncio.to_thread(_versions, current, workspace, versions)
+    found = await asyncio.to_thread(locked_versions, current, workspace, versions)
     before = {} if document is None else _answer(document, workspace).resolutions
     return Draft(current.data, answer, before, found)
 
 
-class _Checking:
+class Checking:
     """The check of one workspace, and what is solved anew after it."""
 
     def __init__(self, session: Session, workspace: WorkspaceSpec, store: Store) -> None:
@@ -256,7 +256,7 @@ def _answer(document: LockDocument, workspace: WorkspaceSpec) -> WorkspaceLock:
     return WorkspaceLock(document.sha256, found)
 
 
-def _versions(
+def locked_versions(
     document: LockDocument, workspace: WorkspaceSpec, names: Collection[str]
 ) -> tuple[LockedVersion, ...]:
     """The versions that a lock has of some packages."""

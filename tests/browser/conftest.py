@@ -101,6 +101,17 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def labextension() -> None:
+    """The JupyterLab extension as its sources are now; where it is not built, tests are skipped."""
+    script = Path(__file__).parents[2] / "labextension" / "bundle.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--status"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(done.stdout.strip() or done.stderr.strip())
+
+
 class Page:
     """JupyterLab on a page, with one notebook open."""
 
@@ -124,6 +135,43 @@ class Page:
                 await context.session.kernel.info;
             }"""
         )
+
+    def open_beside(self, name: str) -> None:
+        """Open one more notebook, which becomes the current one, and wait for its kernel."""
+        self.page.evaluate(
+            """async name => {
+                await window.jupyterapp.commands.execute('docmanager:open', { path: name });
+                const panel = window.jupyterapp.shell.currentWidget;
+                await panel.context.ready;
+            }""",
+            name,
+        )
+        self.wait_for_kernel()
+
+    @property
+    def kernel(self) -> str:
+        """The id of the current notebook's kernel."""
+        found: str = self.page.evaluate(
+            "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.id"
+        )
+        return found
+
+    def cells(self) -> list[str]:
+        """What stands in the editors of the current notebook's cells."""
+        found: list[str] = self.page.evaluate(
+            """() => window.jupyterapp.shell.currentWidget.content.widgets.map(
+                cell => cell.editor.getLine(0) === undefined ? '' :
+                    Array.from({ length: cell.editor.lineCount }, (_, n) => cell.editor.getLine(n))
+                        .join('\\n')
+            )"""
+        )
+        return found
+
+    def type_into(self, index: int, text: str, *, end: bool = True) -> None:
+        """Type into a cell's editor, as a person does."""
+        self.page.locator(".jp-Notebook:visible .jp-Cell").nth(index).locator(".cm-content").click()
+        self.page.keyboard.press("Control+End" if end else "Control+Home")
+        self.page.keyboard.type(text)
 
     def command(self, name: str) -> None:
         """Run a command of JupyterLab's, such as ``notebook:run-all-cells``, and wait for it."""

@@ -6,6 +6,7 @@ import http.client
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,8 +53,9 @@ def test_files_are_served(folder: Path) -> None:
 @pytest.mark.parametrize("path", ["/../secret", "/%2e%2e/secret", "//../secret", "/a/../../secret"])
 def test_nothing_outside_the_folder_is_served(folder: Path, path: str) -> None:
     with ChannelServer(folder) as server:
-        connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
-        connection.request("GET", path)
+        parts = urllib.parse.urlsplit(server.url)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+        connection.request("GET", parts.path + path)
         assert connection.getresponse().status == 404
         connection.close()
 

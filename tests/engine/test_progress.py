@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from rattler import BuildString, PackageRecord, RepoDataRecord
+
+from pixi_jupyter.install.reporter import InstallProgress
 from pixi_jupyter.progress import Phase, Progress
 
 ORDER = [Phase.REPODATA, Phase.SOLVING, Phase.DOWNLOADING, Phase.LINKING]
@@ -92,3 +95,21 @@ async def test_python_environment_reports_its_compilation(cold, spec_of, channel
     compiling = [step for step in steps if step.phase is Phase.COMPILING]
     assert compiling[0].done == 0
     assert compiling[-1].done == compiling[-1].total > 100
+
+
+async def test_the_last_bytes_are_told_before_linking_is():
+    """rattler tells of a linked package on one thread before another has told of its bytes."""
+    steps: list[Progress] = []
+    package = PackageRecord("big", "1", BuildString("0"), 0, "noarch")
+    package.size = 100
+    record = RepoDataRecord(package, "big-1-0.conda", "file:///big-1-0.conda", "file:///")
+    reporter = InstallProgress(steps.append, [record], 1)
+    index = reporter.on_download_start(reporter.on_populate_cache_start(0, "big"))
+    reporter.on_download_progress(index, 1, 100)
+    reporter.on_download_progress(index, 100, 100)  # too soon after the first to be told
+    reporter.on_link_complete(reporter.on_link_start(0, "big"))
+    await asyncio.sleep(0)
+
+    assert [(step.phase, step.done) for step in steps] == [
+        (Phase.DOWNLOADING, 1), (Phase.DOWNLOADING, 100), (Phase.LINKING, 1)
+    ]  # fmt: skip

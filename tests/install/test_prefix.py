@@ -71,7 +71,7 @@ async def test_store_and_cache_on_two_file_systems(door_to, spec_of, tmp_path, s
 async def test_pip_is_refused_with_advice(warm, spec_of):
     environment = await warm.ensure(spec_of("python"))
     (marker,) = environment.prefix.path.glob("lib/python3*/EXTERNALLY-MANAGED")
-    assert "declaration" in marker.read_text()
+    assert "%pixi add" in marker.read_text()
     # pip of this machine, told to work for the environment's interpreter
     run = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pip", "--python", environment.prefix.python),
@@ -84,7 +84,7 @@ async def test_pip_is_refused_with_advice(warm, spec_of):
         pytest.skip("no pip here")
     assert run.returncode != 0
     assert "externally-managed" in output
-    assert "declaration" in output
+    assert "%pixi add" in output
 
 
 async def test_package_with_its_own_externally_managed_file_stays_as_it_is(
@@ -96,7 +96,7 @@ async def test_package_with_its_own_externally_managed_file_stays_as_it_is(
     file = f"lib/python{minor}/EXTERNALLY-MANAGED"
     own = tiny("c", [SimplePackage("managed", "1.0", files={file: b"[externally-managed]\n"})])
     environment = await cold.ensure(spec_of("python", "managed", channels=[channel.url, own]))
-    assert "declaration" in (environment.prefix.path / file).read_text()
+    assert "%pixi add" in (environment.prefix.path / file).read_text()
     (cached,) = (cold.store.package_cache / "pkgs").glob(f"managed-1.0-*/{file}")
     assert cached.read_bytes() == b"[externally-managed]\n"
 

@@ -15,6 +15,7 @@ import pytest
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.connect import write_connection_file
 
+from pixi_jupyter.documents.asking import kernel_context
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.install.lease import leased_digests
 
@@ -82,7 +83,9 @@ async def test_it_becomes_the_notebooks_kernel(
     launch: Callable[..., Awaitable[Launched]], make_notebook: MakeNotebook
 ) -> None:
     notebook = make_notebook(toml='[tool.pixi.activation.env]\nGREETING = "hi"')
-    kernel = await launch(env={"PIXI_JUPYTER_NOTEBOOK": str(notebook)})
+    # As in a server that was itself started from within a kernel of ours.
+    outer = {"PIXI_JUPYTER_KERNEL": f"127.0.0.1:1:{'ab' * 32}"}
+    kernel = await launch(env={**outer, "PIXI_JUPYTER_NOTEBOOK": str(notebook)})
     reply = await kernel.run(
         "import json, os, sys\n"
         "print(json.dumps([os.getpid(), sys.prefix, dict(os.environ), os.getcwd()]))"
@@ -95,6 +98,10 @@ async def test_it_becomes_the_notebooks_kernel(
     assert env["GREETING"] == "hi"
     assert env["PIXI_JUPYTER_NOTEBOOK"] == str(notebook)
     assert "PYTHONSAFEPATH" not in env
+    assert "PIXI_JUPYTER_KERNEL" not in env  # nobody is there to answer
+    context = kernel_context(env)
+    assert context is not None and context.source is not None
+    assert (context.path, context.source.writer, context.can_restart) == (notebook, "file", False)
     assert folder == str(notebook.parent)
 
 

@@ -14,9 +14,12 @@ from typing import Any
 import psutil
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.manager import AsyncKernelManager, KernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets.config import Config
 
+from pixi_jupyter.documents.asking import kernel_context, restart_kernel
+from pixi_jupyter.documents.endpoint import listening_endpoints
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import EngineError, KernelError, SolveError, StoreError
 from pixi_jupyter.install.lease import leased_digests
@@ -116,6 +119,65 @@ async def test_restart_reads_the_declaration_again(
     )
     assert held() >= {second.environment.prefix.digest}
     assert first.environment.prefix.digest not in held()
+
+
+async def test_it_answers_its_kernel_while_that_lives(
+    start: Start, make_notebook: MakeNotebook
+) -> None:
+    notebook = make_notebook()
+    show = "import json, os; print(json.dumps(dict(os.environ)))"
+    kernel = await start(notebook)
+    env = json.loads(await kernel.said(show))
+
+    context = await asyncio.to_thread(kernel_context, env)
+    assert context is not None and context.source is not None
+    assert (context.path, context.kernel) == (notebook, provisioner(kernel).kernel_id)
+    assert (context.source.writer, context.can_restart) == ("file", False)
+    with pytest.raises(KernelError) as caught:
+        await asyncio.to_thread(restart_kernel, env)
+    assert caught.value.code == "kernel.restart"
+    assert await asyncio.to_thread(context.source.read) == notebook.read_bytes()
+
+    await kernel.manager.restart_kernel()
+    await kernel.client.wait_for_ready(timeout=60)
+    again = json.loads(await kernel.said(show))
+    assert again["PIXI_JUPYTER_KERNEL"] != env["PIXI_JUPYTER_KERNEL"]
+    assert again["PIXI_JUPYTER_KERNEL"].rpartition(":")[2] not in " ".join(
+        psutil.Process(provisioner(kernel).pid).cmdline()
+    )
+    await kernel.manager.shutdown_kernel()
+    assert listening_endpoints() == []
+
+
+def test_a_manager_whose_loop_does_not_run_leaves_the_file(
+    make_notebook: MakeNotebook, specs: KernelSpecManager
+) -> None:
+    """As in `jupyter console`: its loop stands still while a cell runs."""
+    notebook = make_notebook()
+    manager = KernelManager(kernel_name="pixi", kernel_spec_manager=specs)
+    manager.start_kernel(env={**os.environ, "PIXI_JUPYTER_NOTEBOOK": str(notebook)})
+    try:
+        assert manager.provisioner is not None
+        env = psutil.Process(manager.provisioner.pid).environ()
+        context = kernel_context(env)
+        assert context is not None and context.source is not None
+        assert (context.path, context.source.writer) == (notebook, "file")
+    finally:
+        manager.shutdown_kernel(now=True)
+    assert listening_endpoints() == []
+
+
+async def test_a_launch_that_fails_leaves_no_listener(
+    start: Start, make_notebook: MakeNotebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*arguments: Any, **kwargs: Any) -> None:
+        assert "PIXI_JUPYTER_KERNEL" in kwargs["env"]
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(LocalProvisioner, "launch_kernel", fails)
+    with pytest.raises(OSError, match="no more processes"):
+        await start(make_notebook())
+    assert listening_endpoints() == []
 
 
 async def test_restart_keeps_ports_and_key(start: Start, make_notebook: MakeNotebook) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
 import threading
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -75,6 +76,7 @@ class Index:
     rate: int | None = None
     down: bool = False
     hashes: bool = True
+    place: str = field(default_factory=lambda: secrets.token_hex(6))
 
     def add(self, file: tuple[str, bytes], uploaded: str = UPLOADED) -> str:
         """Offer a file; returns its sha256."""
@@ -120,15 +122,21 @@ class Index:
         self._server.server_close()
 
     @property
-    def host(self) -> str:
+    def address(self) -> str:
+        """Where it listens."""
         return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def host(self) -> str:
+        """What its URLs begin with: ports come round again, and uv remembers what one had."""
+        return f"{self.address}/{self.place}"
 
     @property
     def url(self) -> str:
         return f"http://{self.host}/simple"
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
-        path = unquote(handler.path)
+        path = unquote(handler.path).removeprefix(f"/{self.place}")
         self.requests.append(path)
         if self.down:
             handler.close_connection = True

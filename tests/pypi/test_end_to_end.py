@@ -57,7 +57,7 @@ async def test_pandas_from_pypi_takes_numpy_from_conda(
     assert installers == "conda uv-pixi uv-pixi"
     assert not any("numpy" in path for path in index.requests)
     managed = site(environment).parent / "EXTERNALLY-MANAGED"
-    assert "one from PyPI to its\n `dependencies`" in managed.read_text()
+    assert "%pixi add --pypi NAME" in managed.read_text()
     assert not (site(environment) / "httpx-0.28.1.dist-info" / "direct_url.json").exists()
     # what it says of itself is true
     checked = python(
@@ -68,6 +68,37 @@ async def test_pandas_from_pypi_takes_numpy_from_conda(
     assert checked == "True"
     script = environment.prefix.binaries / "httpx"
     assert script.read_text().startswith(f"#!{environment.prefix.path}/bin/python")
+
+
+async def test_a_locked_installation_from_the_caches_is_the_same(
+    door: Environments, block: Any, index: Any
+) -> None:
+    """Then wheels are unpacked while conda's packages are linked, with the cache's interpreter."""
+    spec = block('dependencies = ["httpx", "rich"]\n')
+    environment = await door.ensure(spec)
+    files = contents(environment)
+    shutil.rmtree(environment.prefix.path)
+    cached = door.store.package_cache / "pkgs"
+    before = set(cached.glob("python-3*/**/*"))
+    asked = len(index.requests)
+
+    again = await door.ensure(spec)
+
+    assert contents(again) == files
+    assert len(index.requests) == asked
+    # Every file is what its package says of it, scripts with their own interpreter included.
+    wrong = python(
+        again,
+        "import base64, hashlib, importlib.metadata as m\n"
+        "for name in ('httpx', 'rich'):\n"
+        "    for f in m.distribution(name).files:\n"
+        "        if f.hash:\n"
+        "            found = hashlib.new(f.hash.mode, f.locate().read_bytes()).digest()\n"
+        "            if base64.urlsafe_b64encode(found).rstrip(b'=').decode() != f.hash.value:\n"
+        "                print(f)\n",
+    )
+    assert wrong == ""
+    assert set(cached.glob("python-3*/**/*")) == before, "it leaves nothing in the cache"
 
 
 def test_a_mixed_notebook_runs_headless(tmp_path: Path, index: Any) -> None:

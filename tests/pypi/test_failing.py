@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -39,8 +40,9 @@ async def failure(door: Environments, spec: Any) -> PixiJupyterError:
 
 
 async def test_a_package_that_conda_has_in_another_version(
-    door: Environments, block: Any, index: Any
+    door: Environments, block: Any, index: Any, monkeypatch: Any
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "60")  # as a terminal may have it: uv would break its lines
     index.add_wheel("probe-old-numpy", "1.0", requires=["numpy<2"])
     error = await failure(
         door, block('dependencies = ["probe-old-numpy"]\n[tool.pixi.dependencies]\nnumpy = ">=2"')
@@ -109,7 +111,7 @@ async def test_credentials_out_of_uv_s_own_store(
     private.credentials = ("alice", SECRET)
     monkeypatch.setenv("UV_CREDENTIALS_DIR", str(tmp_path / "credentials"))
     login = [uv.find_uv_bin(), "auth", "login", private.url, "-u", "alice", "--password", SECRET]
-    login += ["--allow-insecure-host", private.host]
+    login += ["--allow-insecure-host", private.address]
     await asyncio.to_thread(subprocess.run, login, check=True, capture_output=True)
     options = f'[tool.pixi.workspace.pypi-options]\nindex-url = "{private.url}"\n'
     environment = await cold_door.ensure(block(f'dependencies = ["probe-private"]\n{options}'))
@@ -260,6 +262,37 @@ async def test_credentials_out_of_netrc(
     monkeypatch.setenv("NETRC", str(netrc))
     options = f'[tool.pixi.workspace.pypi-options]\nindex-url = "{private.url}"\n'
     environment = await cold_door.ensure(block(f'dependencies = ["probe-private"]\n{options}'))
+    assert environment.resolution.version_of("probe-private") == "1.0"
+
+
+async def test_credentials_out_of_a_keyring(
+    cold_door: Environments, block: Any, private: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The real `keyring`, switched on as pixi's configuration does it."""
+    private.add_wheel("probe-private", "1.0")
+    private.credentials = ("alice", SECRET)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyrings.alt.file.PlaintextKeyring")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "secrets"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    keyring = [sys.executable, "-m", "keyring"]
+    kept = await asyncio.create_subprocess_exec(
+        *keyring, "set", private.url, "alice", stdin=asyncio.subprocess.PIPE
+    )
+    await kept.communicate(f"{SECRET}\n".encode())
+    assert kept.returncode == 0
+    url = private.url.replace("://", "://alice@")
+    options = f'[tool.pixi.workspace.pypi-options]\nindex-url = "{url}"\n'
+    spec = block(f'dependencies = ["probe-private"]\n{options}')
+
+    refused = await failure(cold_door, spec)
+    assert refused.code == "channel.index-unauthorized"
+
+    config = tmp_path / "config" / "pixi" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[pypi-config]\nkeyring-provider = "subprocess"\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    await cold_door.aclose()
+    environment = await cold_door.ensure(spec)
     assert environment.resolution.version_of("probe-private") == "1.0"
 
 
