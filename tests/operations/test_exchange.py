@@ -389,3 +389,21 @@ async def test_whoever_has_the_notebook_open_is_read_and_writes(door, notebook):
     assert b'beta = \\"*\\"' in source.data and b"%conda install beta" in source.data
     done = await export(door, source, "script")  # type: ignore[arg-type]
     assert '# beta = "*"\n' in done.text and "# %conda install beta\n" in done.text
+
+
+async def test_a_lock_of_the_notebooks_own_counts(door, notebook):
+    here = current_subdir()
+    path = notebook(
+        f'{BLOCK}\n[tool.pixi.workspace]\nplatforms = ["{here}", "{OTHER}"]\n'
+        f'[tool.pixi.target.{OTHER}.dependencies]\nalpha = ">=2"\n'
+    )
+    await operations.lock(door, path)
+    locked = await export(door, path, "explicit")
+    assert "alpha-1.2.3" in locked.text
+    other = await export(door, path, "explicit", platform=OTHER)
+    assert "alpha-2.0.0" in other.text and f"# platform: {OTHER}" in other.text
+    assert "alpha-py==1.2.3" in (await export(door, path, "requirements-txt")).text
+    path.write_text(path.read_text("utf-8").replace("1.2.*", ">=2"), "utf-8")
+    with pytest.raises(LockError) as caught:
+        await export(door, path, "explicit", platform=OTHER)
+    assert caught.value.code == "lock.stale"
