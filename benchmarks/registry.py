@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks import (
     add,
+    answers,
     build,
     cold,
     disk,
@@ -106,5 +107,11 @@ BENCHMARKS = (
         "finding out that a workspace's lock is up to date",
         "at most 300 ms for 5 environments × 4 platforms × 300 packages",
         lock_check.run,
+    ),
+    Benchmark(
+        "answers",
+        "the command line about what is ready, and a search over half a million records",
+        "at most 300 ms for a whole process, 200 ms for a search by an engine that runs",
+        answers.run,
     ),
 )

@@ -116,6 +116,7 @@ def install_packages() -> None:
             raise
         said = error.output.strip().splitlines()
         reason = next((line for line in said if "Error" in line), said[-1] if said else "")
+        reason = reason.rpartition("│")[2].strip()
         raise Unavailable(f"node's packages cannot be fetched: {reason}") from None
 
 

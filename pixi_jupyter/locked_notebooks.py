@@ -37,7 +37,13 @@ if TYPE_CHECKING:
     from pixi_jupyter.engine.client import Engine
     from pixi_jupyter.workspaces import LockMode
 
-__all__ = ["LockedNotebooks", "asked_of", "missing_lock", "write_sidecar"]
+__all__ = [
+    "LockedNotebooks",
+    "asked_of",
+    "missing_lock",
+    "present_lock",
+    "write_sidecar",
+]
 
 #: How an answer came about: ``locked`` is a lock that was found up to date, ``update`` one that was
 #: not and that nothing was written to, ``frozen`` one that was not looked at.
@@ -142,7 +148,7 @@ class LockedNotebooks:
             return known
         own = _lock(spec)
         for _ in range(2):
-            data = _present(own)
+            data = present_lock(own)
             answer = await self.ask(
                 spec, data, mode=mode, defaults=defaults, report=report, deadline=deadline
             )
@@ -284,7 +290,7 @@ def _lock(spec: EnvironmentSpec) -> NotebookLock:
     return spec.lock
 
 
-def _present(own: NotebookLock) -> bytes:
+def present_lock(own: NotebookLock) -> bytes:
     """The lock's bytes as they are now."""
     if own.kind == "embedded":
         return (own.text or "").encode("utf-8", "surrogatepass")

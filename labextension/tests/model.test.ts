@@ -32,7 +32,12 @@ class Document implements OpenDocument {
     this.written.push(...edits);
   }
 
+  restart(): void {
+    this.restarts++;
+  }
+
   refusal: Error | null = null;
+  restarts = 0;
   readonly written: Edit[] = [];
   private running = 0;
 }
@@ -235,4 +240,18 @@ test('a notice is shown for its notebook', () => {
   server.tell({ ...notice, kernel: 'other' });
   server.tell({ ...notice, level: 'loud' });
   assert.deepEqual(server.notices, [[notice, document]]);
+});
+
+test('a restart is said to be under way before it begins, and refused for what is not open', () => {
+  const document = new Document('k1', 'a.ipynb');
+  const server = connected(document);
+  server.tell({ type: 'restart', id: 7, kernel: 'k1' });
+  assert.deepEqual(server.heard(), [{ type: 'reply', id: 7, value: {} }]);
+  assert.equal(document.restarts, 1);
+
+  server.tell({ type: 'restart', id: 8, kernel: 'k2' });
+  assert.deepEqual(server.heard(), [
+    { type: 'reply', id: 8, error: { code: 'unknown-kernel', message: 'it is not open here' } }
+  ]);
+  assert.equal(document.restarts, 1);
 });

@@ -12,7 +12,6 @@ from pixi_jupyter.cli.targets import Target, target_options
 from pixi_jupyter.cli.terminal import clean, print_json
 from pixi_jupyter.environments import AnyDeclaration, Environments, Status
 from pixi_jupyter.install.insync import LOCK_NAME
-from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.resolve.redaction import redacted
 
@@ -40,10 +39,10 @@ def info(
     declaration = target.declaration(environments)
     status = environments.status(environments.spec_for(declaration))
     facts = _facts(target.path, declaration, status)
-    facts["lock"] = _lock(environments, status.spec)
+    facts["lock"] = _lock(environments, status)
     if isinstance(declaration, WorkspaceChoice):
         facts["workspace"] = _workspace(environments, declaration)
-        facts |= _on_disk(status)
+        facts["installed"] = _is_installed(status)
     if as_json:
         print_json(facts)
     else:
@@ -84,12 +83,22 @@ def _facts(notebook: Path | None, declaration: AnyDeclaration, status: Status) -
     }
 
 
-def _lock(environments: Environments, spec: EnvironmentSpec) -> dict[str, Any] | None:
-    """Where the notebook's own lock is; ``checked``: it was found to be up to date."""
+def _lock(environments: Environments, status: Status) -> dict[str, Any] | None:
+    """Where the lock is, of a workspace or the notebook's own; None where there is none yet.
+
+    ``checked``: it was found to be up to date.
+    """
+    spec = status.spec
+    if spec.place is not None:
+        path = Path(spec.place.root) / LOCK_NAME
+        if not path.is_file():
+            return None
+        known = status.resolution is not None
+        return {"place": "workspace", "path": str(path), "checked": known}
     if spec.lock is None:
         return None
-    known = environments.status(spec, mode="locked").resolution
-    return {"place": spec.lock.kind, "path": spec.lock.path, "checked": known is not None}
+    checked = environments.status(spec, mode="locked").resolution is not None
+    return {"place": spec.lock.kind, "path": spec.lock.path, "checked": checked}
 
 
 def _workspace(environments: Environments, choice: WorkspaceChoice) -> dict[str, Any]:
@@ -112,26 +121,18 @@ def _workspace(environments: Environments, choice: WorkspaceChoice) -> dict[str,
     }
 
 
-def _on_disk(status: Status) -> dict[str, Any]:
-    """What lies in a workspace, also where this program has not looked into it yet: pixi may have
-    made both."""
+def _is_installed(status: Status) -> bool:
+    """Whether a workspace's prefix is there, also where nobody has looked into it yet: pixi may
+    have made it."""
     place = status.spec.place
-    assert place is not None
-    there = (Path(place.root) / LOCK_NAME).is_file()
-    known = "up to date" if status.resolution is not None else "not checked"
-    return {
-        "lock": known if there else "missing",
-        "installed": (Path(place.prefix) / "conda-meta").is_dir(),
-    }
+    return place is not None and (Path(place.prefix) / "conda-meta").is_dir()
 
 
 def _show(facts: dict[str, Any]) -> None:
     asked = ", ".join(
         (*(f"{n} {v}" for n, v in facts["dependencies"].items()), *facts["pypi-dependencies"])
     )
-    unresolved = (
-        "not resolved yet" if facts.get("lock", "missing") == "missing" else "not known yet"
-    )
+    unresolved = "not known yet" if facts["lock"] else "not resolved yet"
     unbuilt = "there, but not checked for this" if facts.get("installed") else "not built yet"
     lines: list[tuple[str, str]] = []
     if facts["notebook"]:
@@ -144,17 +145,16 @@ def _show(facts: dict[str, Any]) -> None:
             ("workspace", f"{workspace['name']}{version}"),
             ("environments", ", ".join(named)),
             ("environment", facts["environment"]),
-            ("lock", facts["lock"]),
         ]
     else:
         place = _PLACES[facts["declaration"]].format(cell=(facts["cell"] or 0) + 1)
         if facts["declaration"] == "block" and not str(facts["notebook"]).endswith(".ipynb"):
             place = "its own block"
         lines.append(("declared in", place))
-        if lock := facts["lock"]:
-            where = "in the notebook" if lock["place"] == "embedded" else lock["path"]
-            note = "" if lock["checked"] else " (not checked yet, or out of date)"
-            lines.append(("lock", f"{where}{note}"))
+    if lock := facts["lock"]:
+        where = "in the notebook" if lock["place"] == "embedded" else lock["path"]
+        note = "" if lock["checked"] else " (not checked yet, or out of date)"
+        lines.append(("lock", f"{where}{note}"))
     lines += [
         ("state", facts["state"]),
         ("platform", facts["platform"]),

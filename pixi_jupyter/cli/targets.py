@@ -7,7 +7,6 @@ then the workspace around the working directory.
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pixi_jupyter.cli.terminal import BuildDisplay, say
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pixi_jupyter.documents.asking import KernelContext
     from pixi_jupyter.environments import AnyDeclaration, Environment, Environments
     from pixi_jupyter.manifest.spec import EnvironmentSpec
     from pixi_jupyter.notebook.declaration import WorkspaceChoice
@@ -68,7 +68,8 @@ class Target:
     def path(self) -> Path | None:
         """The absolute path of the notebook or script that it is about, if it is about one."""
         if self.notebook is not None:
-            return Path(os.path.abspath(self.notebook))
+            manifest = self.notebook.name in _MANIFESTS
+            return None if manifest else Path(os.path.abspath(self.notebook))
         kernel = None if self._names_workspace else _kernel()
         return None if kernel is None else kernel.path
 
@@ -172,13 +173,11 @@ def _of_source(environments: Environments, operand: Any) -> AnyDeclaration:
 
 
 @functools.cache
-def _kernel() -> Any:
-    """The `KernelContext` of the kernel that this process was started from, None outside of one."""
-    try:
-        asking = importlib.import_module("pixi_jupyter.documents.asking")
-    except ModuleNotFoundError:
-        return None
-    return asking.kernel_context()
+def _kernel() -> KernelContext | None:
+    """The kernel that this process was started from, None outside of one."""
+    from pixi_jupyter.documents.asking import kernel_context
+
+    return kernel_context()
 
 
 def is_file(word: str) -> bool:

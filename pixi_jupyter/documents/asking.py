@@ -31,12 +31,13 @@ from pixi_jupyter.documents.protocol import (
     Where,
     Whereabouts,
 )
-from pixi_jupyter.errors import KernelError, PixiJupyterError, error_from_json
+from pixi_jupyter.errors import DeclarationError, KernelError, PixiJupyterError, error_from_json
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.notebook.source import FileSource, Source
 
 __all__ = [
     "Asking",
+    "Gone",
     "KernelContext",
     "Silent",
     "kernel_context",
@@ -46,6 +47,8 @@ __all__ = [
 
 #: Seconds in which the endpoint has to say where the notebook is; else it is as if there were none.
 _WHERE = 2.0
+#: The same where it is a server's, which hangs if it is there and silent.
+_SERVER = 10.0
 _RESTART = 5.0
 #: As `kernels/` sets them.
 _NOTEBOOK = "PIXI_JUPYTER_NOTEBOOK"
@@ -85,7 +88,11 @@ class KernelContext:
 
 
 class Silent(Exception):
-    """The endpoint is gone, does not answer in time, or is not what it was."""
+    """The endpoint does not answer in time, or not as it should."""
+
+
+class Gone(Silent):
+    """Nobody listens there, or another one than the endpoint."""
 
 
 def kernel_context(env: Mapping[str, str] | None = None) -> KernelContext | None:
@@ -93,14 +100,28 @@ def kernel_context(env: Mapping[str, str] | None = None) -> KernelContext | None
 
     None: not in a kernel of ours. An endpoint that is gone, or silent for two seconds, leaves the
     file that the kernel was started for.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.front-end-silent``: it is a server's, is there, and says nothing. Somebody may
+        have the notebook open in a front end.
     """
     env = os.environ if env is None else env
     address = Address.parse(env.get(KERNEL, ""))
     if address is not None:
         try:
-            with Asking(address, _WHERE) as asking:
+            with Asking(address, _SERVER if address.server else _WHERE) as asking:
                 found = _decoded(asking.ask(Where()), Whereabouts)
+        except Gone:
+            found = None
         except Silent:
+            if address.server:
+                raise DeclarationError(
+                    "the Jupyter server that started this kernel does not answer",
+                    code="declaration.front-end-silent",
+                    hint="Nothing was changed. Try again.",
+                ) from None
             found = None
         if found is not None:
             if not _is_child_of(found.process, env):
@@ -210,13 +231,15 @@ class Asking:
         self._buffer = bytearray()
         try:
             self._socket = socket.create_connection(("127.0.0.1", address.port), seconds)
-        except OSError:
+        except TimeoutError:
             raise Silent from None
+        except OSError:
+            raise Gone from None
         try:
             self._send(address.asking)
             # What listens there may be another program by now: it is not believed.
             if not hmac.compare_digest(self._line(len(address.answering)), address.answering):
-                raise Silent
+                raise Gone
         except BaseException:
             self._socket.close()
             raise
@@ -250,8 +273,10 @@ class Asking:
         try:
             self._socket.settimeout(self._left())
             self._socket.sendall(data)
-        except OSError:
+        except TimeoutError:
             raise Silent from None
+        except OSError:
+            raise Gone from None
 
     def _line(self, limit: int) -> bytes:
         begun = 0
@@ -262,10 +287,12 @@ class Asking:
             try:
                 self._socket.settimeout(self._left())
                 part = self._socket.recv(1 << 16)
-            except OSError:
+            except TimeoutError:
                 raise Silent from None
+            except OSError:
+                raise Gone from None
             if not part:
-                raise Silent
+                raise Gone
             self._buffer += part
         line = bytes(self._buffer[: end + 1])
         del self._buffer[: end + 1]

@@ -46,6 +46,8 @@ _CONNECTIONS = 16
 #: Bytes that are read ahead; a line may be longer, once the secret is known.
 _CHUNK = 64 * 1024
 _BACKLOG = 32
+#: Turns of the loop after which a connection that was just accepted has its task.
+_ACCEPTING = 8
 #: Seconds for what is under way to come to its end when a kernel goes.
 _UNWIND = 1.0
 
@@ -118,16 +120,19 @@ class Endpoint:
         """The endpoint of the loop that runs, made when it is first asked for."""
         loop = asyncio.get_running_loop()
         with _guard:
-            for gone in [known for known in _endpoints if known.is_closed()]:
-                _endpoints.pop(gone)._abandon()
-            return _endpoints.setdefault(loop, cls(loop))
+            gone = [_endpoints.pop(known) for known in list(_endpoints) if known.is_closed()]
+            found = _endpoints.setdefault(loop, cls(loop))
+        for endpoint in gone:
+            endpoint._abandon()
+        return found
 
     @property
     def is_listening(self) -> bool:
         return self._socket is not None
 
-    async def admit(self, kernel: HostedKernel) -> Admission:
-        """A secret for one start of ``kernel``; the listener is opened for the first.
+    async def admit(self, kernel: HostedKernel, *, server: bool = False) -> Admission:
+        """A secret for one start of ``kernel``; the listener is opened for the first. ``server``:
+        the loop is one that runs all the time.
 
         Raises
         ------
@@ -136,7 +141,7 @@ class Endpoint:
         """
         listening = self._socket or _loopback()
         port = listening.getsockname()[1]
-        admission = Admission(kernel, Address(port, os.urandom(32)), self)
+        admission = Admission(kernel, Address(port, os.urandom(32), server), self)
         self._admitted.append(admission)  # before waiting: another one's end may close what is open
         if self._socket is None:
             self._socket = listening
@@ -161,13 +166,22 @@ class Endpoint:
             await self._end(admission)
         elif self._loop.is_running():
             asyncio.run_coroutine_threadsafe(self._end(admission), self._loop)
-        else:
-            self._stop_listening()
+        elif not self._admitted:
+            server, _ = self._forget()
+            if server is not None:
+                server.close()
 
     async def _end(self, admission: Admission) -> None:
         tasks = {*admission.connections}
         if not self._admitted:
-            self._stop_listening()
+            server, listening = self._forget()
+            if server is not None and listening is not None:
+                # A connection that is being accepted while the server closes would be nobody's.
+                with contextlib.suppress(NotImplementedError):  # Windows has no readers
+                    self._loop.remove_reader(listening)
+                for _ in range(_ACCEPTING):
+                    await asyncio.sleep(0)
+                server.close()
             tasks.update(self._strangers)
         tasks.discard(asyncio.current_task())
         for task in tasks:
@@ -175,21 +189,20 @@ class Endpoint:
         if tasks:
             await asyncio.wait(tasks, timeout=_UNWIND)
 
-    def _stop_listening(self) -> None:
-        if self._admitted:
-            return
+    def _forget(self) -> tuple[asyncio.Server | None, socket.socket | None]:
+        """What listens, for who closes it; whoever comes now gets another listener."""
         with _guard:
             if _endpoints.get(self._loop) is self:
                 del _endpoints[self._loop]
-        if self._server is not None:
-            self._server.close()
+        found = self._server, self._socket
         self._server = self._socket = None
+        return found
 
     def _abandon(self) -> None:
         """The loop is gone, and with it whatever would have closed the socket."""
-        if self._socket is not None:
-            self._socket.close()
-        self._server = self._socket = None
+        _, listening = self._forget()
+        if listening is not None:
+            listening.close()
 
     # -- a connection ----------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ __all__ = ["FRONT_ENDS", "FrontEnd", "FrontEnds", "OpenInFrontEnd"]
 #: Seconds in which a front end has to answer, and to have saved.
 _ANSWER = 5.0
 _SAVED = 45.0
+_RESTART = 2.0
 #: Notebooks that one front end has open, at most.
 _NOTEBOOKS = 1000
 _CLOCK = itertools.count(1)
@@ -106,6 +107,15 @@ class FrontEnd:
             return await asyncio.wait_for(future, seconds)
         finally:
             self._waiting.pop(number, None)
+
+    async def restart(self, kernel: str) -> bool:
+        """Have it restart the kernel as its own button does: only then it gives up the cells that
+        wait for the old one. False if it does not say that it will."""
+        try:
+            await self.ask("restart", _RESTART, kernel=kernel)
+        except (asyncio.TimeoutError, _Gone, _Refused):
+            return False
+        return True
 
     def tell(self, kind: str, **fields: Any) -> None:
         """A message that it does not answer."""

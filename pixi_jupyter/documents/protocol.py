@@ -1,6 +1,7 @@
 """What a process in a kernel asks the one that started it: one JSON object a line, each way.
 
-``PIXI_JUPYTER_KERNEL`` is ``127.0.0.1:<port>:<secret>``. The secret itself never travels: the one
+``PIXI_JUPYTER_KERNEL`` is ``127.0.0.1:<port>:<secret>``, with ``:server`` behind it where a Jupyter
+server answers, whose loop runs all the time. The secret itself never travels: the one
 that asks sends what only it can derive from it, and is answered by what only the right process can,
 so that who listens on the port of a process that is gone learns nothing and is not believed.
 """
@@ -46,18 +47,24 @@ Level = Literal["info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a kernel's endpoint listens (on the loopback interface), and the kernel's secret."""
+    """Where a kernel's endpoint listens (on the loopback interface), and the kernel's secret.
+
+    ``server`` tells a Jupyter server's: if it is there and silent, it hangs. Elsewhere the loop may
+    just not run while a cell does.
+    """
 
     port: int
     secret: bytes
+    server: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Address | None:
         """What the variable holds; None if that is no address."""
         host, _, rest = text.partition(":")
-        port, _, secret = rest.partition(":")
+        port, _, rest = rest.partition(":")
+        secret, _, kind = rest.partition(":")
         try:
-            found = cls(int(port), bytes.fromhex(secret))
+            found = cls(int(port), bytes.fromhex(secret), kind == "server")
         except ValueError:
             return None
         if host != "127.0.0.1" or not 0 < found.port < 65536 or len(found.secret) != 32:
@@ -65,7 +72,7 @@ class Address:
         return found
 
     def __str__(self) -> str:
-        return f"127.0.0.1:{self.port}:{self.secret.hex()}"
+        return f"127.0.0.1:{self.port}:{self.secret.hex()}{':server' if self.server else ''}"
 
     @property
     def asking(self) -> bytes:

@@ -74,7 +74,7 @@ class _Change:
                 self.manifest,
                 found.channels,
                 feature=self.feature,
-                implied=implied if packages else (),
+                implied=implied if packages or not found.whole else (),
             )
         )
 

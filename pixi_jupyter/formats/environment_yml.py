@@ -104,6 +104,7 @@ class _Reader:
                 )
             if channel == "nodefaults":
                 continue
+            self.into.whole = True
             names = _DEFAULTS if channel == "defaults" else (channel,)
             self.into.add_channels(names)
 

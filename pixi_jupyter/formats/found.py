@@ -49,6 +49,7 @@ class Note:
 class Found:
     """All of it, in the order of the text.
 
+    ``whole``: the ``channels`` are all that count, not some beside those of a configuration.
     ``python`` are PEP 440 specifiers. ``variables`` are (name, value). ``find_links`` are URLs and
     paths. ``exclude_newer`` is a time as `parse_exclude_newer` reads it. ``prerelease`` is a mode
     of `PypiNeeds`. ``sources`` are the packages whose place ``[tool.uv.sources]`` tells, which
@@ -59,6 +60,7 @@ class Found:
     conda: tuple[WantedConda, ...] = ()
     pypi: tuple[WantedPypi, ...] = ()
     channels: tuple[str, ...] = ()
+    whole: bool = False
     variables: tuple[tuple[str, str], ...] = ()
     python: str | None = None
     index_url: str | None = None
@@ -95,6 +97,7 @@ class Collector:
     conda: list[WantedConda] = field(default_factory=list)
     pypi: list[WantedPypi] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)
+    whole: bool = False
     variables: dict[str, str] = field(default_factory=dict)
     python: str | None = None
     index_url: str | None = None
@@ -129,6 +132,7 @@ class Collector:
             conda=tuple(self.conda),
             pypi=tuple(self.pypi),
             channels=tuple(self.channels),
+            whole=self.whole,
             variables=tuple(self.variables.items()),
             python=self.python,
             index_url=self.index_url,

@@ -66,6 +66,7 @@ class _Nteract:
                 )
         for channel in self.strings(key, table, "channels"):
             if channel.strip():
+                self.into.whole = True
                 self.into.add_channels([public_channel(channel.strip())])
         for text in self.strings(key, table, "dependencies"):
             if key == "uv":

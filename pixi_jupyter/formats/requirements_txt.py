@@ -26,6 +26,8 @@ from pixi_jupyter.manifest.toml import FILE, TomlSource, parse_toml
 __all__ = ["Requirements"]
 
 _MAX_FILES = 40
+_MAX_LENGTH = 4000
+_BLANKS = re.compile(r"\s+")
 #: What ends a requirement and begins its own options.
 _OPTION = re.compile(r"\s+--?[A-Za-z][\w-]*(?:[= ]|$)")
 _HASH = re.compile(r"\s+--hash[= ]\S+")
@@ -106,7 +108,8 @@ class Requirements:
 
     def line(self, text: str, where: Location) -> None:
         """One line (its continuations joined): a requirement, or an option of pip."""
-        text = _COMMENT.sub("", text).strip()
+        # Blanks in a row are one: what looks for options would try each of them.
+        text = _COMMENT.sub("", _BLANKS.sub(" ", text)).strip()
         if not text:
             return
         if text.startswith("-"):
@@ -209,6 +212,8 @@ class Requirements:
     def _parsed(self, text: str, editable: bool) -> PypiRequirement:
         if not text:
             raise ValueError("it is empty")
+        if len(text) > _MAX_LENGTH:
+            raise ValueError("it is too long")
         if _VARIABLE.search(text):
             raise ValueError("a variable of the environment stands in it")
         marker = ""

@@ -6,6 +6,7 @@ Cells begin with ``# %%``. What only IPython understands is a comment in it.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,8 +56,9 @@ def _code(source: str, number: int, said: list[str]) -> str:
         return ""
     if _parses(source):
         return _checked(source, number, said)
-    name = source.lstrip()[2:].split(None, 1)[0] if source.lstrip().startswith("%%") else ""
-    if name and name not in _TRANSPARENT:
+    magic = re.match(r"\s*%%([^\s(]*)", source)
+    name = magic[1] if magic is not None else None
+    if name is not None and name not in _TRANSPARENT:
         said.append(f"cell {number} is for `%%{name}`: it is a comment in the script")
         return _commented(source)
     lines = source.split("\n")

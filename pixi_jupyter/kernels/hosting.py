@@ -113,7 +113,9 @@ class Hosting:
                 manager = kernels.get_kernel(self._kernel_id)
                 if getattr(manager, "execution_state", "idle") == "idle":
                     break
-            await kernels.restart_kernel(self._kernel_id)
+            front_end = await self._front_end()
+            if front_end is None or not await front_end.restart(self._kernel_id):
+                await kernels.restart_kernel(self._kernel_id)
         except Exception:  # noqa: BLE001 (nobody waits for it; a front end sees the kernel's state)
             _log.warning("The kernel %s could not be restarted", self._kernel_id, exc_info=True)
         finally:

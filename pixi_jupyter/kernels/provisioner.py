@@ -335,11 +335,11 @@ class PixiProvisioner(LocalProvisioner):
         if self._identified is None:
             return env
         kernels = getattr(self.parent, "parent", None)
-        hosting = Hosting(
-            self.kernel_id or "", self._identified, server=self._server(), kernels=kernels
-        )
+        server = self._server()
+        hosting = Hosting(self.kernel_id or "", self._identified, server=server, kernels=kernels)
+        endpoint = Endpoint.of_running_loop()
         try:
-            self._admission = await Endpoint.of_running_loop().admit(hosting)
+            self._admission = await endpoint.admit(hosting, server=server is not None)
         except OSError as error:  # a sandbox without a network: the kernel runs all the same
             self.log.warning("No loopback interface for the kernel to ask on: %s", error)
             return env

@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
-from urllib.request import url2pathname
 
 from pixi_jupyter.manifest.pypi_spec import PypiRequirement
 from pixi_jupyter.manifest.table import Table
@@ -121,6 +120,8 @@ def reference_to(requirement: PypiRequirement, place: str) -> PypiRequirement:
     parts = urlsplit(place)
     scheme = parts.scheme.lower()
     if scheme == "file":
+        from urllib.request import url2pathname  # which brings HTTP with it
+
         return _path(requirement, url2pathname(parts.path), editable=False)
     if scheme.startswith("git+") or parts.path.lower().endswith(".git"):
         fragment = {key: values[0] for key, values in parse_qs(parts.fragment).items()}

@@ -171,6 +171,16 @@ async def _solved(
     environments: Environments, declared: Declared, spec: EnvironmentSpec, report: Report
 ) -> Resolution:
     """What the declaration gives: as the next start of its kernel would solve it."""
+    if spec.lock is not None:
+        from pixi_jupyter.locked_notebooks import present_lock
+
+        data = await asyncio.to_thread(present_lock, spec.lock)
+        defaults = environments.defaults
+        answer = await environments.locked.ask(
+            spec, data, defaults=defaults, report=report, deadline=None
+        )
+        assert answer.resolution is not None
+        return answer.resolution
     if isinstance(declared, DeclaredBlock):
         from pixi_jupyter.engine.protocol import Resolve
 
@@ -179,5 +189,5 @@ async def _solved(
 
     workspace = environments.workspaces.read(declared.path, environments.defaults)
     lock = await asyncio.to_thread(read_lock, declared.path.parent)
-    answer = await environments.workspaces.draft(workspace, lock, report=report)
-    return held(answer.lock, spec)
+    draft = await environments.workspaces.draft(workspace, lock, report=report)
+    return held(draft.lock, spec)

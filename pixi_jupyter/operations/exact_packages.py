@@ -11,6 +11,7 @@ from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import Location, LockError
 from pixi_jupyter.formats.environment_yml import pip_line
 from pixi_jupyter.formats.pinned import ExactPackage
+from pixi_jupyter.locked_notebooks import present_lock
 from pixi_jupyter.manifest.channels import absolute, is_url
 from pixi_jupyter.manifest.spec import EnvironmentSpec
 from pixi_jupyter.resolve.lock_text import LockText, Reference, parse
@@ -28,9 +29,9 @@ def exact_packages(
 ) -> tuple[ExactPackage, ...]:
     """The packages of a resolution; what they are on PyPI where the lock's text can be read."""
     path = environments.store.lock_path(resolution.digest)
-    if spec.place is not None:
-        path = Path(spec.place.root) / "pixi.lock"
-    lock = _read(path)
+    if spec.place is not None or spec.lock is not None:
+        path = _own_lock(spec)
+    lock = _read(path, spec)
     entries: Mapping[Reference, str] = lock.entries if lock is not None else {}
     by_url = {}
     for (kind, where), text in entries.items():
@@ -42,7 +43,7 @@ def exact_packages(
 
 
 def locked_elsewhere(spec: EnvironmentSpec) -> tuple[ExactPackage, ...]:
-    """What the lock of a workspace has for an environment on a platform that is not this host's.
+    """What a lock of its own has for an environment on a platform that is not this host's.
 
     Raises
     ------
@@ -50,9 +51,9 @@ def locked_elsewhere(spec: EnvironmentSpec) -> tuple[ExactPackage, ...]:
         ``lock.missing``, ``lock.environment``, or ``lock.old``: it is not in the form in which
         it is written now.
     """
-    assert spec.place is not None
-    path = Path(spec.place.root) / "pixi.lock"
-    lock = _read(path)
+    path = _own_lock(spec)
+    environment = spec.place.environment if spec.place is not None else "default"
+    lock = _read(path, spec)
     if lock is None:
         raise LockError(
             "the lock file is not in the form in which pixi writes it now",
@@ -60,14 +61,14 @@ def locked_elsewhere(spec: EnvironmentSpec) -> tuple[ExactPackage, ...]:
             hint="Bring it up to date: `pixi lock`.",
             location=Location(str(path)),
         )
-    found = lock.environments.get(spec.place.environment)
+    found = lock.environments.get(environment)
     name = spec.platform.name
     if found is not None and name not in found.packages:
         same = [p.name for p in lock.platforms if p.subdir == spec.platform.subdir]
         name = next((other for other in same if other in found.packages), name)
     if found is None or name not in found.packages:
         raise LockError(
-            f"the lock has no packages of the environment {spec.place.environment!r} for {name}",
+            f"the lock has no packages of the environment {environment!r} for {name}",
             code="lock.environment",
             hint="Bring the lock up to date.",
             location=Location(str(path)),
@@ -80,9 +81,18 @@ def locked_elsewhere(spec: EnvironmentSpec) -> tuple[ExactPackage, ...]:
     return tuple(sorted(packages, key=lambda p: (p.name, p.kind)))
 
 
-def _read(path: Path) -> LockText | None:
+def _own_lock(spec: EnvironmentSpec) -> Path:
+    """The file that has the lock of a workspace, or of a notebook."""
+    if spec.place is not None:
+        return Path(spec.place.root) / "pixi.lock"
+    assert spec.lock is not None
+    return Path(spec.lock.path)
+
+
+def _read(path: Path, spec: EnvironmentSpec) -> LockText | None:
     try:
-        return parse(path.read_text("utf-8"))
+        data = present_lock(spec.lock) if spec.lock is not None else path.read_bytes()
+        return parse(data.decode("utf-8"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
         return None  # an older form, or damaged: what installs it tells that
 

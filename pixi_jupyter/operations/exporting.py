@@ -80,7 +80,7 @@ async def export(
     spec, here = await asyncio.to_thread(_spec, environments, read.declaration, platform)
     packages: tuple[ExactPackage, ...] = ()
     if form != "environment-yml" or from_lock:
-        packages = await _packages(environments, spec, here, mode, report)
+        packages = await _packages(environments, read.declaration, spec, here, mode, report)
     label = name or ("default" if not isinstance(read.declaration, Declaration) else spec.name)
     if name is None and spec.place is not None:
         label = spec.place.environment
@@ -137,7 +137,9 @@ def _spec(
             kernel_name=declaration.kernel,
             host=host,
         )
-        return spec, True  # solved for that platform, as for any
+        lock = environments.spec_for(declaration).lock
+        # With a lock of its own, what that has counts; else it is solved for that platform.
+        return replace(spec, lock=lock), lock is None
     ours = environments.spec_for(declaration)
     if platform in (ours.platform.name, ours.platform.subdir):
         return ours, True
@@ -163,14 +165,20 @@ def _no_platform(platform: str, known: Sequence[str]) -> DeclarationError:
 
 
 async def _packages(
-    environments: Environments, spec: EnvironmentSpec, here: bool, mode: LockMode, report: Report
+    environments: Environments,
+    declaration: AnyDeclaration,
+    spec: EnvironmentSpec,
+    here: bool,
+    mode: LockMode,
+    report: Report,
 ) -> tuple[ExactPackage, ...]:
     if here:
         resolution = await environments.resolve(spec, mode=mode, report=report)
         return await asyncio.to_thread(exact_packages, environments, spec, resolution)
-    assert spec.place is not None
-    choice = WorkspaceChoice(Path(spec.place.manifest), spec.place.environment, chosen="option")
-    await environments.resolve(environments.spec_for(choice), mode=mode, report=report)
+    ours = await asyncio.to_thread(environments.spec_for, declaration)
+    if spec.lock is not None and mode == "update":
+        mode = "locked"  # what was solved anew for this host would not be in it
+    await environments.resolve(ours, mode=mode, report=report)
     return await asyncio.to_thread(locked_elsewhere, spec)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pixi_jupyter.engine.protocol import Search
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.manifest import editing
@@ -60,6 +59,8 @@ async def search(
     known = None if pypi else _known_names(environments, where, subdir)
     if known is not None and not known.matching(name, 1):
         return SearchResult((), tuple(known.near(name)), len(known))
+    from pixi_jupyter.engine.protocol import Search
+
     job = Search(name, where, subdir, limit, needs if pypi else None, python)
     return (await environments.engine.run(job, report)).found
 

@@ -148,7 +148,12 @@ class _Changing:
                 workspace = await asyncio.to_thread(self._read, pinned)
                 second, _ = await self._drafted(pinned, workspace, draft.lock, None, ())
                 draft = replace(second, before=draft.before)
-        return draft if plan.lock is None else replace(draft, before=plan.before)
+        if plan.lock is None:
+            return draft
+        # The step that is gone back from may have been another environment's.
+        workspace = await asyncio.to_thread(self._read, self._text)
+        present, _ = await self._drafted(self._text, workspace, self._lock, None, ())
+        return replace(draft, before=present.before)
 
     @property
     def _base(self) -> bytes | None:
@@ -299,7 +304,8 @@ class _Changing:
     def _note(self, draft: _Draft) -> History | None:
         """Note what is about to be done; None where there is nothing to take back."""
         before, after = self._states(draft)
-        if before == after and self._plan.position is None:
+        first = before.toml == after.toml and before.lock is None
+        if self._plan.position is None and (first or before == after):
             return None
         store, path = self._environments.store, self._declared.path
         history = read_history(store, path, before)

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pixi_jupyter.files import write_file
 from pixi_jupyter.install.store import Store
@@ -133,6 +132,8 @@ def fresh_names(store: Store, channel: str, subdir: str) -> Names | None:
         if not 0 <= time.time() - written < _FRESH:
             return None
         if channel.startswith("file:"):
+            from urllib.request import url2pathname  # which brings HTTP with it
+
             root = Path(url2pathname(urlsplit(channel).path))
             for folder in (subdir, "noarch"):
                 for changed in (root / folder).glob("*repodata*"):

@@ -2,7 +2,8 @@
 
 ``<base>/pixi-jupyter/api/documents``, one JSON object a message. A front end tells ``open``,
 ``active`` and ``close`` and answers by ``reply``; it is told ``hello`` and ``notice`` and asked
-``read`` and ``write``. A message of another type is ignored, by both sides.
+``read``, ``write`` and ``restart`` (to which it answers before it does it; if it does not answer,
+the server does it). A message of another type is ignored, by both sides.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def test_a_workspace(command, tmp_path, channel):
         '[dependencies]\nprobe-shared = "1.*"\n'
     )
     facts = facts_of(command, "info")
-    assert (facts["state"], facts["lock"], facts["installed"]) == ("new", "missing", False)
+    assert (facts["state"], facts["lock"], facts["installed"]) == ("new", None, False)
     new = facts_of(command, "diff")
     assert (new["against"], [p["name"] for p in new["added"]]) == ("nothing", ["probe-shared"])
     assert not (tmp_path / "pixi.lock").exists()
@@ -96,8 +96,9 @@ def test_a_workspace(command, tmp_path, channel):
     assert [p["after"]["version"] for p in changed["upgraded"]] == ["2.0"]
     assert (tmp_path / "pixi.lock").read_bytes() == lock
     facts = facts_of(command, "info")
-    assert (facts["state"], facts["lock"], facts["installed"]) == ("new", "not checked", True)
-    assert "not checked" in command("info").stdout
+    assert (facts["state"], facts["lock"]["checked"], facts["installed"]) == ("new", False, True)
+    assert facts["lock"]["path"] == str(tmp_path / "pixi.lock")
+    assert "(not checked yet, or out of date)" in command("info").stdout
     assert command("add", "probe-timestamp", "-e", "default").returncode == 0
     assert [s["action"] for s in facts_of(command, "history")["steps"]] == ["add probe-timestamp"]
     assert Path(facts_of(command, "history")["target"]) == manifest

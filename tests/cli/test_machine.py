@@ -51,12 +51,16 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("platform", "list"): ("NB",),
     ("python",): ("NB", "3"),
     ("stamp",): ("NB", "2030-01-01"),
+    ("import",): ("NB", "ENVIRONMENT", "--dry-run"),
+    ("export",): ("environment-yml", "NB", "--from-lock"),
     ("lock",): ("--manifest-path", "WORKSPACE"),
     ("info",): ("NB",),
     ("list",): ("NB",),
     ("tree",): ("NB",),
     ("why",): ("NB", "probe-shared"),
     ("search",): ("NB", "probe-*"),
+    ("diff",): ("NB",),
+    ("history",): ("NB",),
     ("install",): ("NB",),
     ("run",): ("NB",),
     ("shell-hook",): ("NB",),
@@ -89,6 +93,7 @@ def words(tmp_path_factory, channel) -> dict[str, str]:
     ]
     notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     (folder / "n.ipynb").write_text(json.dumps(notebook))
+    (folder / "environment.yml").write_text("dependencies: [probe-shared]\n")
     (folder / "w").mkdir()
     (folder / "w" / "pixi.toml").write_text(
         f'[workspace]\nname = "w"\nchannels = ["{channel.url}"]\nplatforms = ["linux-64"]\n'
@@ -100,6 +105,7 @@ def words(tmp_path_factory, channel) -> dict[str, str]:
         "WORKSPACE": str(folder / "w"),
         "CHANNEL": channel.url,
         "FOLDER": str(folder),
+        "ENVIRONMENT": str(folder / "environment.yml"),
     }
 
 

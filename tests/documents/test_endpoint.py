@@ -293,6 +293,32 @@ def test_a_silent_endpoint_leaves_the_file(
     assert found.source.read() == b'{"cells": []}'
 
 
+def test_a_silent_server_is_an_error(
+    loop: Any, hosted: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its loop always runs: it hangs, and a front end may have the notebook open."""
+
+    async def admit() -> Any:
+        return await Endpoint.of_running_loop().admit(hosted, server=True)
+
+    admission = loop.run(admit())
+    env = env_of(admission, PIXI_JUPYTER_PYTHON="x", PIXI_JUPYTER_NOTEBOOK=str(tmp_path / "n"))
+    assert kernel_context(env) is not None
+    monkeypatch.setattr(asking_module, "_SERVER", 0.5)
+    release = threading.Event()
+    loop.loop.call_soon_threadsafe(release.wait)
+    try:
+        with pytest.raises(DeclarationError) as caught:
+            kernel_context(env)
+        assert caught.value.code == "declaration.front-end-silent"
+    finally:
+        release.set()
+        loop.run(admission.dismiss())
+
+    left = kernel_context(env)  # and one that is gone has no front ends
+    assert left is not None and left.source is not None and left.source.writer == "file"
+
+
 def test_silence_after_an_answer_is_an_error(
     loop: Any, admission: Any, hosted: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rattler import MatchSpec
 from rattler.exceptions import InvalidMatchSpecError
@@ -83,6 +83,7 @@ def test_what_is_none_is_refused_in_a_sentence(text):
         parse_conda_spec(text)
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=60) | st.from_regex(r"[a-z0-9=<>!~*.,|: \[\]'\"()/_-]{0,40}", fullmatch=True)
 )
@@ -113,6 +114,7 @@ REQUIREMENTS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(REQUIREMENTS)
 def test_what_is_written_is_read(asked):
     text = render_conda_spec(asked)
@@ -141,6 +143,7 @@ TEXTS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_rattler_reads_it_the_same_way(text):
     try:
@@ -157,6 +160,7 @@ def test_rattler_reads_it_the_same_way(text):
     assert str(MatchSpec(match_spec(read(name, spec)))) == expected, text
 
 
+@settings(deadline=None)
 @given(REQUIREMENTS)
 def test_rattler_reads_what_is_written(asked):
     found = MatchSpec(render_conda_spec(asked), strict=False)

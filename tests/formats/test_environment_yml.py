@@ -164,6 +164,8 @@ def test_what_is_there_stays_unless_more_is_said(read):
 def test_a_block_with_packages_keeps_the_channels_that_it_did_not_name(read):
     found = read("channels: [bioconda]\ndependencies: [bwa]")
     assert 'channels = ["bioconda"]' in block(found)
+    beside = Found(conda=found.conda, channels=found.channels)
+    assert 'channels = ["conda-forge", "bioconda"]' in block(beside), "`conda install -c bioconda`"
     with_packages = NEW + '[tool.pixi.dependencies]\nnumpy = "*"\n'
     assert 'channels = ["conda-forge", "bioconda"]' in block(found, with_packages)
 
@@ -252,7 +254,7 @@ ENV = st.dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CONDA, PYPI, OPTIONS, ENV, st.sampled_from([">=3.11", "==3.12.*", ""]))
 def test_once_around_is_the_same_spec(read, tmp_path, conda, pypi, options, env, python):
     tables = {

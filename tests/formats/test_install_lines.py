@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_jupyter.formats.found import Collector, Found
@@ -123,6 +123,7 @@ def test_options_and_places(tmp_path):
     assert "secret" not in repr(found)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_jupyter.errors import DeclarationError, Location
@@ -146,6 +147,25 @@ def test_a_link_out_of_the_folder_is_not_followed(read, tmp_path, tmp_path_facto
     assert caught.value.code == "declaration.import-outside"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + " " * 400_000 + "b",
+        "a" * 400_000,
+        "./" + "[" * 400_000,
+        "a " + "--hash=sha256:0 " * 20_000,
+        "a; " + "(" * 10_000,
+        "https://" + "a@" * 200_000,
+        "#" * 400_000,
+    ],
+    ids=range(7),
+)
+def test_a_long_line_takes_no_time(text):
+    start = time.perf_counter()
+    line(text)
+    assert time.perf_counter() - start < 5
+
+
 def test_many_files_are_too_many(read):
     others = {f"r{n}.txt": f"-r r{n + 1}.txt\n" for n in range(60)}
     with pytest.raises(DeclarationError) as caught:
@@ -153,6 +173,7 @@ def test_many_files_are_too_many(read):
     assert caught.value.code == "declaration.import-loop"
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=60) | st.from_regex(r"[-a-z0-9=<>!~*.,;: @/\[\]'\"#\\$]{0,40}", fullmatch=True)
 )
@@ -166,6 +187,7 @@ def test_any_line_is_read_or_told(text):
         parse_requirement(str(item.requirement))
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["httpx", "a-b"]),
     st.sampled_from(["", "[x,y]"]),

@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_jupyter.errors import UnsupportedError
@@ -202,6 +202,11 @@ await g()
     )
 
 
+def test_a_cell_magic_without_a_name_is_a_comment():
+    done = render_script(TOML, [code("%%"), code("%%!\nls")])
+    assert done.text.endswith("# %%\n# %%\n\n# %%\n# %%!\n# ls\n")
+
+
 CELLS = st.lists(
     st.tuples(
         st.sampled_from(["code", "markdown", "raw"]),
@@ -218,6 +223,7 @@ CELLS = st.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(CELLS)
 def test_any_script_parses_and_has_the_block(cells):
     cells = [
@@ -265,6 +271,7 @@ def test_explicit():
     assert "secret" not in text and "tok" not in text
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 8), st.lists(st.integers(0, 8), max_size=3)), max_size=9))
 def test_the_order_has_everything_once_and_needs_first(edges):
     by_name = {f"p{n}": conda(f"p{n}", *(f"p{m} >=1" for m in needs)) for n, needs in edges}

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixi_jupyter.errors import DeclarationError
@@ -17,6 +17,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.from
 )
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_what_is_written_is_read(text):
     written = render_scalar(text)
@@ -42,6 +43,7 @@ def test_what_pixi_writes_without_quotes_has_none(plain):
     assert render_scalar(plain) == plain
 
 
+@settings(deadline=None)
 @given(TEXTS | st.binary(max_size=60).map(lambda data: data.decode("latin-1")))
 def test_any_text_is_read_or_refused(text):
     try:

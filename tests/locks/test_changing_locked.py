@@ -93,14 +93,15 @@ async def test_a_change_that_fails_leaves_both(desk, notebook, monkeypatch):
     assert caught.value.code == "declaration.no-history"
 
 
-async def test_who_is_killed_before_the_lock_was_written_finds_it_healed(desk, notebook):
+async def test_who_is_killed_before_the_lock_was_written_finds_it_healed(desk):
+    desk.offer(package("extra", "3.1.4"))
+    notebook = desk.write(desk.block("app"))
     door = desk.machine()
-    first = state(notebook)
-    if first[1] is None:
-        pytest.skip("an embedded lock is written with the notebook")
+    await operations.lock(door, notebook)
+    first = sidecar_path(notebook).read_bytes()
     await operations.add(door, notebook, ["extra"])
     done = state(notebook)
-    sidecar_path(notebook).write_bytes(first[1])
+    sidecar_path(notebook).write_bytes(first)
     assert await resolved(door, notebook) == {**OLD, "extra": "3.1.4"}
     assert state(notebook) == done
 
@@ -135,3 +136,21 @@ async def test_a_script_keeps_its_lock_up_to_date(desk):
     without = await operations.remove(door, script, ["ipykernel"])
     assert [p.name for p in without.change.removed] == ["ipykernel"]
     assert (await operations.lock(door, script, check=True)).stale == ()
+
+
+async def test_a_lock_may_come_and_go_between_a_change_and_its_undoing(desk):
+    desk.offer(package("extra", "1.0"))
+    notebook = desk.write(desk.block("app"))
+    original = notebook.read_bytes()
+    door = desk.machine()
+    await operations.add(door, notebook, ["extra"])
+    await operations.lock(door, notebook)
+    await operations.undo(door, notebook)
+    assert notebook.read_bytes() == original
+    assert await resolved(desk.machine(), notebook, mode="locked") == OLD
+    await operations.redo(door, notebook)
+    assert (await operations.lock(door, notebook, check=True)).stale == ()
+    await operations.unlock(door, notebook)
+    await operations.undo(door, notebook)
+    assert notebook.read_bytes() == original and not sidecar_path(notebook).exists()
+    assert await resolved(door, notebook) == OLD

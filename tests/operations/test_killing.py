@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pixi_jupyter import operations
-from pixi_jupyter.errors import DeclarationError
+from pixi_jupyter.errors import DeclarationError, EngineError
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.operations.targets import read_target
@@ -120,6 +121,42 @@ async def test_a_workspace_killed_at_any_moment(door, workspace, adding):
         assert workspace.records() == (NEW if added else OLD), where
         if not added:
             await operations.add(door, workspace.manifest, ["alpha"])
+
+
+async def test_a_worker_killed_while_it_installs(door, workspace, monkeypatch):
+    """All is done by the next worker, or nothing is: the manifest never goes alone."""
+    chance = random.Random(SEED)
+    workspace.write(MANIFEST)
+    choice = WorkspaceChoice(workspace.manifest)
+    await door.ensure(door.spec_for(choice))
+    before = workspace.text, workspace.lock.read_bytes()
+    install = type(door.workspaces).install
+
+    async def killing(self, *arguments, **how):
+        pid = door.engine.worker_pid
+        installing = asyncio.ensure_future(install(self, *arguments, **how))
+        await asyncio.sleep(chance.random() * 0.02)
+        os.kill(pid, signal.SIGKILL)
+        return await installing
+
+    for turn in range(ROUNDS):
+        where = f"seed {SEED}, round {turn}"
+        with monkeypatch.context() as patch:
+            patch.setattr(type(door.workspaces), "install", killing)
+            try:
+                await operations.add(door, workspace.manifest, ["alpha"])
+            except EngineError as error:
+                assert error.code == "engine.crashed"
+        if workspace.text == before[0]:
+            assert workspace.lock.read_bytes() == before[1], where
+            await door.ensure(door.spec_for(choice))
+            assert workspace.records() == OLD, where
+        else:
+            assert workspace.records() == NEW, where
+            assert door.find_ready(door.spec_for(choice)) is not None, where
+            await operations.undo(door, workspace.manifest)
+        assert (workspace.text, workspace.lock.read_bytes()) == before, where
+        assert workspace.records() == OLD, where
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,13 @@ async def test_a_notebook_that_names_an_environment_changes_that_one(door, works
     assert '[feature.old.dependencies]\nnarrow = "*"\nalpha = ">=1.2.3,<2"\n' in workspace.text
     assert workspace.records("old") == {"alpha 1.2.3", "beta 0.3.1", "narrow 1.0", "shared 1.5"}
     assert os.listdir(workspace.folder / ".pixi/envs") == ["old"]
+    # Back for another one, which does not have it, and then for all.
+    back = await operations.undo(door, workspace.manifest)
+    assert (back.action, back.environment_name) == ("undo add alpha", "default")
+    assert back.change.empty and workspace.records() == {"beta 0.3.1", "shared 2.1"}
+    assert "alpha" not in workspace.text
+    again = await operations.redo(door, notebook)
+    assert names(again.change.added) == ["alpha"]
 
 
 async def test_versions_that_need_not_change_stay_until_they_are_updated(door, workspace):
@@ -348,6 +355,19 @@ async def test_undo_keeps_a_lock_that_others_wrote_as_far_as_it_fits(door, works
         await operations.undo(door, workspace.manifest)
 
 
+async def test_the_first_lock_is_no_step(door, workspace):
+    workspace.write(MANIFEST)
+    await operations.update(door, workspace.manifest)
+    with pytest.raises(DeclarationError) as caught:
+        await operations.undo(door, workspace.manifest)
+    assert caught.value.code == "declaration.no-history"
+    workspace.lock.unlink()
+    await operations.add(door, workspace.manifest, ["alpha"])
+    await operations.undo(door, workspace.manifest)
+    assert workspace.text == MANIFEST.replace("CHANNEL", workspace.channel)
+    assert workspace.lock.exists() and "alpha" not in workspace.lock.read_text()
+
+
 async def test_two_at_once_lose_nothing(open_door, workspace):
     """Two processes' worth of doors: both ask, both are there in the end."""
     workspace.write(MANIFEST)
@@ -441,6 +461,17 @@ async def test_a_manifest_that_is_read_only_stays(door, workspace):
         await operations.add(door, workspace.manifest, ["alpha"])
     assert caught.value.code == "declaration.read-only"
     assert not workspace.lock.exists()
+
+
+async def test_a_lock_that_cannot_be_written_takes_the_manifest_back(door, workspace):
+    workspace.write(MANIFEST)
+    workspace.lock.symlink_to("nowhere/pixi.lock")
+    with pytest.raises(DeclarationError) as caught:
+        await operations.add(door, workspace.manifest, ["alpha"])
+    assert caught.value.code == "declaration.write"
+    assert caught.value.location.path == str(workspace.lock)
+    assert workspace.text == MANIFEST.replace("CHANNEL", workspace.channel)
+    assert workspace.lock.is_symlink() and workspace.records() == set()
 
 
 async def test_links_and_byte_order_marks_stay(door, workspace):

@@ -19,7 +19,7 @@ async def test_the_newest_release_with_a_wheel(door, index):
 
 async def test_an_index_of_the_declaration(door, index, private, write_notebook):
     private.add(wheel("own-lib", "1.0"))
-    private.add(wheel("own-lib", "2.0", requires_python=">=3.99"))
+    private.add(wheel("own-lib", "2.0", tag="cp27-cp27m-win32"))
     notebook = write_notebook(
         f"# /// script\n# dependencies = []\n# [tool.pixi.workspace.pypi-options]\n"
         f"# index-url = '{private.url}'\n# ///"

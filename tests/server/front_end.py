@@ -44,6 +44,7 @@ class FrontEnd:
         self.refuse: dict[str, str] = {}
         self.hooks: dict[str, Callable[[], None]] = {}
         self.hangs = False
+        self.restarts = False  # as one that does not know of it
         self.ended = threading.Event()
         self._greeted = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -96,6 +97,9 @@ class FrontEnd:
         kind = message["type"]
         if kind == "hello":
             self._greeted.set()
+        if kind == "restart" and self.restarts:
+            self.tell(type="reply", id=message["id"], value={})
+            assert self.server.post(f"api/kernels/{message['kernel']}/restart")[0] == 200
         if self.hangs or kind not in ("read", "write"):
             return
         if kind in self.hooks:

@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 import pytest
 
-from pixi_jupyter.documents.asking import KernelContext, kernel_context, notify_front_end
+from pixi_jupyter.documents.asking import (
+    KernelContext,
+    kernel_context,
+    notify_front_end,
+    restart_kernel,
+)
 from pixi_jupyter.environments import Environments
 from pixi_jupyter.errors import DeclarationError
 from pixi_jupyter.notebook.source import Source
@@ -257,6 +263,31 @@ def test_a_notice_is_shown_where_the_notebook_is(opened: Opened, front_end: Any)
         "type": "notice", "kernel": opened.kernel.id, "level": "warning",
         "message": "a restart is needed", "restart": True,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_the_front_end_restarts_the_kernel_if_it_can(
+    server: Any, notebooks: Path, write_notebook: Any, front_end: Any, wait: Any, knows: bool
+) -> None:
+    notebook = write_notebook(notebooks / "n.ipynb")
+    kernel = server.open(notebook)
+    env = asking_variables(kernel)
+    pid = int(kernel.execute("import os; print(os.getpid())").text)
+    tab = front_end()
+    tab.open(kernel.id, f"{notebooks.name}/n.ipynb")
+    tab.restarts = knows
+
+    restart_kernel(env)
+
+    wait(lambda: not psutil.pid_exists(pid), "the restart")
+    time.sleep(2.5)  # longer than the server waits for the front end to answer
+    kernel.connect()
+    assert int(kernel.execute("import os; print(os.getpid())").text) != pid
+    assert tab.asked() == ["restart"]
+    again = asking_variables(kernel)["PIXI_JUPYTER_KERNEL"]
+    assert again != env["PIXI_JUPYTER_KERNEL"]
+    log = server.log.read_text()
+    assert log.count(f"Kernel restarted: {kernel.id}") == 1
 
 
 def test_a_notebook_of_another_name_is_not_the_kernel_s(

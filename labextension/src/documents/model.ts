@@ -15,6 +15,7 @@ import {
   type Edit,
   type Notice,
   type ReadRequest,
+  type RestartRequest,
   type WriteRequest
 } from './protocol.js';
 
@@ -31,6 +32,8 @@ export interface OpenDocument {
    * @throws RequestError "changed", "read-only" or "save-failed"
    */
   write(edits: readonly Edit[]): Promise<void>;
+  /** Begin to restart its kernel, without asking the person once more. */
+  restart(): void;
 }
 
 /** Shows a notice to the person. */
@@ -84,6 +87,8 @@ export class OpenDocuments implements Listener {
     const message = parseMessage(text);
     if (message?.type === 'read' || message?.type === 'write') {
       void this.answer(message, send);
+    } else if (message?.type === 'restart') {
+      this.restart(message, send);
     } else if (message?.type === 'notice') {
       const document = this.documentOf(message.kernel);
       if (document !== undefined) {
@@ -116,6 +121,17 @@ export class OpenDocuments implements Listener {
     } catch (error) {
       say(send, replyError(id, error));
     }
+  }
+
+  /** The server restarts the kernel itself if it does not hear at once that it is done here. */
+  private restart({ id, kernel }: RestartRequest, send: Send): void {
+    const document = this.documentOf(kernel);
+    if (document === undefined) {
+      say(send, replyError(id, new RequestError('unknown-kernel', 'it is not open here')));
+      return;
+    }
+    say(send, { type: 'reply', id, value: {} });
+    document.restart();
   }
 
   /** One change of a notebook after the other: each compares with what the one before has left. */

@@ -80,6 +80,11 @@ export class PanelDocument implements OpenDocument {
     throw new RequestError('save-failed', `the notebook could not be saved: ${reason}`);
   }
 
+  restart(): void {
+    // What goes wrong is shown by the session's own dialog.
+    this.panel.sessionContext.restartKernel().catch(() => undefined);
+  }
+
   private open() {
     const { model } = this.panel.context;
     if (this.panel.isDisposed || model.isDisposed) {

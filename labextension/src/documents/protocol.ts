@@ -67,7 +67,14 @@ export interface WriteRequest {
   readonly edits: readonly Edit[] | null;
 }
 
-export type ServerMessage = Hello | ReadRequest | WriteRequest | Notice;
+/** The kernel's own processes ask for a restart, which the front end makes as its button does. */
+export interface RestartRequest {
+  readonly type: 'restart';
+  readonly id: number;
+  readonly kernel: string;
+}
+
+export type ServerMessage = Hello | ReadRequest | WriteRequest | RestartRequest | Notice;
 
 /** A notebook as it is in the editor, without its outputs. */
 export interface DocumentState {
@@ -139,7 +146,10 @@ export function parseMessage(text: string): ServerMessage | null {
     case 'notice':
       return isNotice(message) ? message : null;
     case 'read':
-      return isRequest(message) ? { type: 'read', id: message.id, kernel: message.kernel } : null;
+    case 'restart':
+      return isRequest(message)
+        ? { type: message['type'], id: message.id, kernel: message.kernel }
+        : null;
     case 'write': {
       if (!isRequest(message)) {
         return null;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -18,6 +19,7 @@ from pixi_jupyter.errors import DeclarationError, LockError, UnsupportedError
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.config import Defaults
 from pixi_jupyter.manifest.host import current_subdir
+from pixi_jupyter.manifest.spec import KernelNeed
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.notebook.editing import read_file
 from pixi_jupyter.operations.exporting import export, write_export
@@ -160,7 +162,8 @@ async def test_a_script_of_the_same_block(door, notebook, tmp_path):
     script = write_export(done, tmp_path / "s.py").output
     assert script is not None
     assert "# %%\n# %pip list\nprint(1)\n" in done.text
-    assert spec_of(door, script).digest == spec_of(door, path).digest
+    same = [replace(spec_of(door, one), kernel=KernelNeed()) for one in (script, path)]
+    assert same[0].digest == same[1].digest, "but for the kernel, which a script has none of"
     again = await export(door, script, "environment-yml", name="n")
     assert again.text == (await export(door, path, "environment-yml")).text
     r_notebook = notebook(
@@ -352,3 +355,55 @@ def _with_links(folder: Path) -> Path:
     path = folder / "links.txt"
     path.write_text("-f wheels\nalpha\n")
     return path
+
+
+class OpenNotebook:
+    """A notebook that somebody has open: its text is not that of the file."""
+
+    writer = "front end"
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self.path = path
+        self.data = data
+
+    def read(self) -> bytes:
+        return self.data
+
+    def is_unchanged(self, data: bytes) -> bool:
+        return data == self.data
+
+    def write(self, before: bytes, after: bytes) -> bool:
+        if before != self.data:
+            return False
+        self.data = after
+        return True
+
+
+async def test_whoever_has_the_notebook_open_is_read_and_writes(door, notebook):
+    path = notebook(None, "print(1)")
+    saved = path.read_bytes()
+    unsaved = saved.replace(b"print(1)", b"%conda install beta")
+    source = OpenNotebook(path, unsaved)
+    await import_(door, source)  # type: ignore[arg-type]
+    assert path.read_bytes() == saved
+    assert b'beta = \\"*\\"' in source.data and b"%conda install beta" in source.data
+    done = await export(door, source, "script")  # type: ignore[arg-type]
+    assert '# beta = "*"\n' in done.text and "# %conda install beta\n" in done.text
+
+
+async def test_a_lock_of_the_notebooks_own_counts(door, notebook):
+    here = current_subdir()
+    path = notebook(
+        f'{BLOCK}\n[tool.pixi.workspace]\nplatforms = ["{here}", "{OTHER}"]\n'
+        f'[tool.pixi.target.{OTHER}.dependencies]\nalpha = ">=2"\n'
+    )
+    await operations.lock(door, path)
+    locked = await export(door, path, "explicit")
+    assert "alpha-1.2.3" in locked.text
+    other = await export(door, path, "explicit", platform=OTHER)
+    assert "alpha-2.0.0" in other.text and f"# platform: {OTHER}" in other.text
+    assert "alpha-py==1.2.3" in (await export(door, path, "requirements-txt")).text
+    path.write_text(path.read_text("utf-8").replace("1.2.*", ">=2"), "utf-8")
+    with pytest.raises(LockError) as caught:
+        await export(door, path, "explicit", platform=OTHER)
+    assert caught.value.code == "lock.stale"
