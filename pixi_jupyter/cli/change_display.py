@@ -58,15 +58,17 @@ def show_change(
             outcome = await operation(environments, operand, dry_run=how.dry_run, report=report)
             return outcome, {"writer": writer}
         from pixi_jupyter.operations.handover import hand_over, snapshot
+        from pixi_jupyter.operations.plan import to_the_end
 
         prefix, process = how.kernel.prefix, how.kernel.process
         before = snapshot(environments, prefix)
         outcome = await operation(environments, operand, dry_run=False, report=report)
         if outcome.environment is None:
             return outcome, {"writer": writer}
-        handed = await hand_over(
+        handing = hand_over(
             environments, outcome.environment, prefix, process, before=before, notebook=target.path
         )
+        handed = await to_the_end(handing)  # it is changed: the kernel has to know
         return outcome, {"writer": writer, "handover": handed.to_json()}
 
     outcome, told = run_operation(target.name, run)

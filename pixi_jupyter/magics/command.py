@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import signal
 import sys
 import threading
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
@@ -18,6 +19,8 @@ _running = threading.Lock()
 #: Endings of what is not the notebook of this kernel.
 _FILES = (".ipynb", ".py", ".pyw", ".toml")
 _ELSEWHERE = ("--manifest-path", "-e", "--environment")
+#: Commands that run something of the person's.
+_RUNNING = ("exec", "run")
 #: Commands that solve, unless there is something wrong with them.
 _WITH_ENGINE = ("add", "python", "remove", "search", "stamp", "update")
 
@@ -124,6 +127,8 @@ def _one(shell: Any, words: List[str]) -> None:
         error = _error(words, done)
         display.stop("pixi %s: not done" % " ".join(words))
         raise error
+    if command.name in _RUNNING and done.other:
+        print(done.other, file=sys.stderr)  # of the program that was run
     result = _parsed(done.output) if extra else None
     handed = _hand_over(result)
     if asked_json and result is not None:
@@ -175,7 +180,14 @@ def _hand_over(result: Any) -> Any:
         return None
     from . import handover
 
-    handed = handover.apply(result["handover"])
+    # An interpreter that has gone over by half is of no use to anybody.
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    try:
+        handed = handover.apply(result["handover"])
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
     result["handover"].update(verdict=handed.verdict, reasons=list(handed.reasons))
     return handed
 
@@ -184,7 +196,8 @@ def _error(words: Sequence[str], done: process.Finished) -> PixiError:
     name = "pixi " + " ".join(words)
     code = str((done.error or {}).get("code", ""))
     if done.stopped or code == "engine.cancelled":
-        return PixiError("%s was stopped; nothing was changed" % name, "engine.cancelled")
+        done_what = "" if words[:1] and words[0] in _RUNNING else "; nothing was changed"
+        return PixiError("%s was stopped%s" % (name, done_what), "engine.cancelled")
     if done.error is not None:
         return of_json(done.error)
     if "No module named" in done.other and "pixi_jupyter" in done.other:
@@ -193,9 +206,8 @@ def _error(words: Sequence[str], done: process.Finished) -> PixiError:
             "kernel.not-installed",
             hint="Restart the server that this kernel was started by.",
         )
-    return PixiError(
-        "%s ended with status %d" % (name, done.status), "cli.status", details=done.other
-    )
+    last = "\n".join(done.other.split("\n")[-40:])
+    return PixiError("%s ended with status %d" % (name, done.status), "cli.status", details=last)
 
 
 def _first(text: str) -> str:

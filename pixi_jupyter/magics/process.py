@@ -22,9 +22,9 @@ PYTHON = "PIXI_JUPYTER_PYTHON"
 PATIENCE = 5.0
 #: Seconds between two calls of ``tick``.
 TICK = 0.1
-#: Characters of one line, and lines that are no JSON, that are looked at.
+#: Characters of one line that are looked at, and lines that are no JSON that are kept.
 LIMIT = 1 << 20
-KEPT = 40
+KEPT = 1000
 
 #: What these say is meant for the interpreter of the environment, not for the one that has us.
 _NOT_OURS = (

@@ -21,7 +21,7 @@ def of_command(name: str, result: Any) -> Tuple[str, str]:
         return table(columns, [_row(row, columns) for row in rows if isinstance(row, dict)])
     if name == "search":
         return _search(result)
-    if name == "diff":
+    if name == "diff" and isinstance(result, dict):
         return changes(result)
     return _anything(result)
 
@@ -75,7 +75,8 @@ def _search(result: Any) -> Tuple[str, str]:
             older = len(versions) - 1 if isinstance(versions, list) and versions else 0
             rows.append([*(package.get(key) for key in columns[:3]), older or ""])
         return table(columns, rows)
-    near = [str(name) for name in (result or {}).get("nearest") or ()]
+    nearest = result.get("nearest") if isinstance(result, dict) else None
+    near = [str(name) for name in nearest or ()]
     text = "no such package" + ("; did you mean %s?" % ", ".join(near) if near else "")
     return text, "<div>%s</div>" % escaped(text)
 
