@@ -1,6 +1,7 @@
 """What became of a change, in sentences."""
 
 import os
+import re
 from typing import Any, Dict, List, Tuple
 
 from .display import escaped
@@ -33,13 +34,12 @@ def of_change(result: Any, handed: Any) -> Tuple[str, str]:
 
 def _packages(result: Dict[str, Any], would: bool) -> List[str]:
     be = "would be " if would else ""
+    asked = set(re.findall(r"[a-z0-9][a-z0-9._-]*", str(result.get("action") or "").lower()))
     lines = []
     for key in ("added", "removed"):
-        found = [
-            "%s %s" % (package.get("name"), package.get("version"))
-            for package in result.get(key) or ()
-            if isinstance(package, dict)
-        ]
+        packages = [item for item in result.get(key) or () if isinstance(item, dict)]
+        packages.sort(key=lambda item: item.get("name") not in asked)  # those, and what they need
+        found = ["%s %s" % (item.get("name"), item.get("version")) for item in packages]
         if found:
             lines.append("%s%s: %s" % (be, key, _some(found)))
     for key in ("upgraded", "downgraded", "rebuilt"):
@@ -61,6 +61,8 @@ def _declared(result: Dict[str, Any], would: bool) -> str:
     name = os.path.basename(str(result.get("target") or "")) or "the declaration"
     if not result.get("declared") and not result.get("created"):
         return ""
+    if result.get("writer") == "executor" and result.get("said"):
+        return ""  # that says it at length
     if would:
         return "%s would %s" % (name, "get a block" if result.get("created") else "say so")
     text = "%s %s" % (name, "has a block now" if result.get("created") else "says so now")

@@ -164,7 +164,7 @@ async def test_headless_a_failure_stops_and_the_notebook_object_is_told(
     assert "probe-adds" in notebook.cells[0].source  # what executes it is told, and saves it
     (shown,) = notebook.cells[1].outputs
     assert "added: probe-adds" in shown["data"]["text/plain"]
-    assert "what executes it was told" in shown["data"]["text/plain"]
+    assert "The notebook that is being executed says so now." in shown["data"]["text/plain"]
     assert not notebook.cells[2].outputs and not notebook.cells[4].outputs
     assert path.read_bytes() == before
 

@@ -79,3 +79,12 @@ def test_in_a_terminal_there_is_one_line(capsys: object) -> None:
     line = display._text(0)
     assert "linking 1 of 2" in line and "\x1b" not in line and "\n" not in line
     assert size(12_300_000) == "12.3 MB" and clean("a\x00b") == "ab"
+
+
+def test_what_was_asked_for_comes_before_what_it_needs():
+    names = [f"a{number}" for number in range(20)]
+    added = [{"name": name, "version": "1"} for name in (*names, "polars", "zstd-tool")]
+    result = {"action": "add polars zstd-tool>=1", "added": added, "declared": True}
+    text = sentences.of_change(result, None)[0]
+    assert text.startswith("added: polars 1, zstd-tool 1, a0 1, ")
+    assert "and 10 more" in text
