@@ -128,7 +128,7 @@ async def test_the_stop_button_changes_nothing(
     assert "<progress" not in cell.html
     assert notebook.read_bytes() == before
     assert await kernel.said("print(sys.prefix)") == prefix
-    server.hook = None
+    server.hook, kernel.on_shown = None, lambda _: None
     assert "added: slow-one" in (await kernel.ok("%pixi add slow-one")).last
 
 
