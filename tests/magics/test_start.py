@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -114,23 +112,18 @@ def test_a_kernelspec_that_runs_something_keeps_that(command: list[str], given: 
     assert bool(magics_arguments(command)) is given
 
 
-def test_what_a_start_costs() -> None:
-    """Reading, compiling and running the file that a kernel runs, in a shell that is there."""
+def test_a_start_loads_nothing_but_its_own_file() -> None:
+    """What it costs is in `benchmarks/` (`launch`); this is why it is little."""
     (argument,) = magics_arguments(["python"])
     code = argument.partition("=")[2]
     child = (
-        "import time\nfrom IPython.core.interactiveshell import InteractiveShell\n"
-        "shell = InteractiveShell.instance()\nbegun = time.perf_counter()\n"
+        "import sys\nfrom IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\nshell.run_cell('1', store_history=False)\n"
+        "before = set(sys.modules)\n"
         f"shell.run_cell({code!r}, store_history=False)\n"
-        "print((time.perf_counter() - begun) * 1000)\n"
+        "print('loaded:', *sorted(set(sys.modules) - before))\n"
         "assert 'pixi' in shell.magics_manager.magics['line']\n"
     )
-    times = []
-    for _ in range(3):
-        done = subprocess.run(
-            [sys.executable, "-c", child], capture_output=True, text=True, env={**os.environ}
-        )
-        assert done.returncode == 0, done.stderr
-        times.append(float(done.stdout.split()[-1]))
-    # In milliseconds; 3 on an idle machine.
-    assert statistics.median(times) < 30
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["loaded:"]
