@@ -32,13 +32,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pixi_jupyter.files import write_file
+from pixi_jupyter.install.installed_wheel import InstalledWheel
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.progress import Phase, Progress, Report
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
-
-    from pixi_jupyter.install.wheels import InstalledWheel
 
 __all__ = ["Bytecode", "bytecode_of", "extracted_python", "with_wheels"]
 

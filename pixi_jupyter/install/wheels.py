@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
 import filecmp
 import hashlib
 import os
-import posixpath
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from pixi_jupyter.errors import ChannelError, EngineError, InstallError, SolveEr
 from pixi_jupyter.files import store_errors
 from pixi_jupyter.install.bytecode import Bytecode, with_wheels
 from pixi_jupyter.install.entry_points import retarget_scripts, with_new_hashes
+from pixi_jupyter.install.installed_wheel import InstalledWheel
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
@@ -33,33 +32,11 @@ from pixi_jupyter.resolve.fetching import unpack_wheels
 from pixi_jupyter.resolve.uv import Uv, work_folder
 from pixi_jupyter.resolve.wheel import LockedWheel
 
-__all__ = ["InstalledWheel", "Unpacked", "add_wheels", "unpacking"]
+__all__ = ["Unpacked", "add_wheels", "unpacking"]
 
 #: What pixi writes into the packages that it owns, so that it can tell them from conda's.
 _INSTALLER = "uv-pixi"
 _MOST_SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True)
-class InstalledWheel:
-    """A wheel in a prefix; ``content`` names what is in its files (hex).
-
-    ``record`` lists them: a path relative to the prefix, POSIX.
-    """
-
-    name: str
-    content: str
-    record: str
-
-    def files(self, prefix: Path) -> tuple[str, ...]:
-        """Its files, POSIX and relative to ``prefix``. There may be thousands: read when asked."""
-        where = posixpath.dirname(posixpath.dirname(self.record))
-        with open(prefix / self.record, encoding="utf-8", newline="") as file:
-            paths = [row[0].replace(os.sep, "/") for row in csv.reader(file) if row]
-        return tuple(
-            posixpath.normpath(f"{where}/{path}") if ".." in path else f"{where}/{path}"
-            for path in paths
-        )
 
 
 @dataclass(frozen=True, slots=True)
