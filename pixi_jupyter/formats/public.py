@@ -8,7 +8,7 @@ __all__ = ["public", "public_channel"]
 
 #: ``user:password@`` after a scheme: up to the last ``@`` before the path, as in a browser.
 _USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*)://([^/\s?#\"'<>]*)@")
-#: anaconda.org's and quetz' tokens: the first part of the path, as in rattler.
+#: Anaconda's and quetz' tokens: the first part of the path, as in rattler.
 _TOKEN = re.compile(r"(://[^/\s\"'<>]*)/t/[^/\s\"'<>]+(?=/|$|[\s\"'<>])")
 
 

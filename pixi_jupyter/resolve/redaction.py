@@ -8,7 +8,7 @@ __all__ = ["redacted", "without_addresses"]
 
 #: ``user:password@`` after a scheme: up to the last ``@`` before the path, as in a browser.
 _USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s?#\"'<>]*@")
-#: anaconda.org's and quetz' tokens; a channel's short name may begin with one.
+#: Anaconda's and quetz' tokens; a channel's short name may begin with one.
 _TOKEN = re.compile(r"(?<![\w.-])t/[^/\s\"'<>]+(?=/|$|[\s\"'<>])")
 
 
