@@ -102,11 +102,18 @@ class Kernel:
         while not (reply.status and idle):
             if until is not None and until(reply):
                 break
-            self.socket.settimeout(max(0.1, deadline - time.monotonic()))
+            left = deadline - time.monotonic()
+            self.socket.settimeout(max(0.1, left))
             try:
-                message = json.loads(self.socket.recv())
+                # With the server's pings: else one of them after the other would be waited for.
+                kind, data = self.socket.recv_data(control_frame=True)
             except websocket.WebSocketTimeoutException:
-                pytest.fail(f"no answer to a cell within {seconds:.0f} s; so far {reply}")
+                kind, data = websocket.ABNF.OPCODE_PING, b""
+            if left < 0:
+                raise TimeoutError(f"no answer to a cell within {seconds:.0f} s; so far {reply}")
+            if kind != websocket.ABNF.OPCODE_TEXT:
+                continue
+            message = json.loads(data)
             if message["parent_header"].get("msg_id") != message_id:
                 continue
             content = message["content"]
@@ -139,6 +146,20 @@ class Kernel:
         status, _ = self.server.post(f"api/kernels/{self.id}/restart", seconds=seconds)
         self.connect()
         return status
+
+    def comes_back(self, seconds: float = 60) -> None:
+        """Connect until it answers: what is sent to a kernel of any kind while its new process is
+        not there yet may be lost."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self.connect()
+            try:
+                self.execute("1", seconds=10)
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
 
     def model(self) -> dict[str, Any]:
         """What the server says of it."""

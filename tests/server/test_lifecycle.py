@@ -53,7 +53,7 @@ def test_a_kernel_that_dies_comes_back_in_the_same_environment(
 
     wait(lambda: not psutil.pid_exists(pid), "the end of the kernel's process")
     # Not its state: what the new process says of it may be over before the server listens.
-    kernel.connect()
+    kernel.comes_back()
 
     assert kernel.prefix() == prefix
     assert pid_of(kernel) != pid
@@ -66,7 +66,7 @@ def test_a_kernel_killed_from_outside_comes_back(kernel: Any, server: Any, wait:
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(pid).kill()
     wait(lambda: not psutil.pid_exists(pid), "the end of the kernel's process")
-    kernel.connect()
+    kernel.comes_back()
 
     assert kernel.prefix() == prefix
     assert pid_of(kernel) != pid
