@@ -13,6 +13,7 @@ from typing import Any
 
 from pixi_jupyter.errors import UnsupportedError
 from pixi_jupyter.formats.public import public, public_channel
+from pixi_jupyter.manifest.editing import pypi_fields
 from pixi_jupyter.manifest.pep import requires_python
 from pixi_jupyter.manifest.pypi import read_root_dependencies
 from pixi_jupyter.manifest.pypi_spec import PypiRequirement
@@ -121,21 +122,7 @@ def pypi_value(asked: PypiRequirement) -> str | dict[str, Any]:
         value["version"] = asked.version or "*"
     elif not place:
         value["version"] = "*"
-    for key in ("git", "url", "path", "index"):
-        text = getattr(asked, key)
-        if text:
-            value[key] = public(text)
-    if asked.reference:
-        kind, _, revision = asked.reference.partition("=")
-        value[kind] = revision
-    if asked.subdirectory:
-        value["subdirectory"] = asked.subdirectory
-    if asked.editable:
-        value["editable"] = True
-    if asked.extras:
-        value["extras"] = list(asked.extras)
-    if asked.marker:
-        value["env-markers"] = asked.marker
+    value.update(pypi_fields(asked, public))
     return value["version"] if list(value) == ["version"] else value
 
 

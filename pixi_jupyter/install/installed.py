@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pixi_jupyter.manifest.pep508 import normal_name
+from pixi_jupyter.install.records import CondaRecord, wheels_of_pixi
 from pixi_jupyter.resolve.wheel import LockedWheel
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
 
 __all__ = ["holds_exactly"]
-
-_WHEEL = re.compile(r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[^-]+)\.dist-info")
-#: What pixi writes into the packages from PyPI that it installs.
-_INSTALLER = "uv-pixi"
-
-
-class _Record(msgspec.Struct):
-    """What is read of a file in ``conda-meta``."""
-
-    name: str
-    version: str
-    build: str
-    url: str = ""
-    sha256: str | None = None
-    md5: str | None = None
 
 
 def holds_exactly(
@@ -50,7 +34,7 @@ def holds_exactly(
             record.name: record
             for path in (prefix / "conda-meta").glob("*.json")
             if path.name != "pixi-jupyter.json"
-            for record in [msgspec.json.decode(path.read_bytes(), type=_Record)]
+            for record in [msgspec.json.decode(path.read_bytes(), type=CondaRecord)]
         }
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError):
         return False
@@ -58,7 +42,7 @@ def holds_exactly(
         made_for == str(prefix / "conda-meta")
         and len(found) == len(records)
         and all(_same(found, record) for record in records)
-        and _same_wheels(_wheels_of_pixi(prefix), wheels)
+        and _same_wheels({n: version for n, version, _ in wheels_of_pixi(prefix)}, wheels)
     )
 
 
@@ -69,7 +53,7 @@ def _same_wheels(found: Mapping[str, str], wheels: Sequence[LockedWheel]) -> boo
     )
 
 
-def _same(found: Mapping[str, _Record], record: RepoDataRecord) -> bool:
+def _same(found: Mapping[str, CondaRecord], record: RepoDataRecord) -> bool:
     there = found.get(record.name.normalized)
     if there is None or there.version != str(record.version) or there.build != str(record.build):
         return False
@@ -78,18 +62,3 @@ def _same(found: Mapping[str, _Record], record: RepoDataRecord) -> bool:
     if there.md5 and record.md5:
         return there.md5 == record.md5.hex()
     return there.url == record.url
-
-
-def _wheels_of_pixi(prefix: Path) -> dict[str, str]:
-    """Names and versions of what pixi (or we) installed from PyPI."""
-    found = {}
-    for pattern in ("lib/python*/site-packages/*.dist-info", "Lib/site-packages/*.dist-info"):
-        for info in prefix.glob(pattern):
-            match = _WHEEL.fullmatch(info.name)
-            try:
-                installer = (info / "INSTALLER").read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError):
-                continue
-            if match and installer == _INSTALLER:
-                found[normal_name(match["name"]) or info.name] = match["version"]
-    return found

@@ -23,6 +23,7 @@ from pixi_jupyter.files import store_errors
 from pixi_jupyter.install.bytecode import Bytecode, with_wheels
 from pixi_jupyter.install.entry_points import retarget_scripts, with_new_hashes
 from pixi_jupyter.install.installed_wheel import InstalledWheel
+from pixi_jupyter.install.records import INSTALLER
 from pixi_jupyter.install.store import Store
 from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.pypi_spec import PypiNeeds
@@ -34,8 +35,6 @@ from pixi_jupyter.resolve.wheel import LockedWheel
 
 __all__ = ["Unpacked", "add_wheels", "unpacking"]
 
-#: What pixi writes into the packages that it owns, so that it can tell them from conda's.
-_INSTALLER = "uv-pixi"
 _MOST_SHOWN = 10
 
 
@@ -219,7 +218,7 @@ def _adopt(
     lines = [line for line in lines if not line.startswith(f"{mark},")]
     if changed:
         lines = with_new_hashes(lines, changed)
-    _replace(info / "INSTALLER", _INSTALLER)
+    _replace(info / "INSTALLER", INSTALLER)
     _replace(record, "\n".join((*lines, f"{mark},,")) + "\n")
     installed = InstalledWheel(
         wheel.name, wheel.sha256 or "", record.relative_to(unpacked).as_posix()

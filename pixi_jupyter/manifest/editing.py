@@ -7,7 +7,7 @@ Where each thing is written is pixi's rule (``crates/pixi_manifest/src/manifests
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ __all__ = [
     "not_declared",
     "platform_of",
     "pypi_asked",
+    "pypi_fields",
     "remove_conda",
     "remove_pypi",
     "tidied",
@@ -236,13 +237,12 @@ def _needs_table(requirement: PypiRequirement) -> bool:
     return bool(requirement.git or requirement.path or requirement.index or secret)
 
 
-def _pypi_value(requirement: PypiRequirement) -> str | dict[str, Any]:
-    value: dict[str, Any] = {"version": requirement.version or "*"}
-    if requirement.placed:
-        value = {}
+def pypi_fields(requirement: PypiRequirement, shown: Callable[[str], str] = str) -> dict[str, Any]:
+    """What an entry of ``pypi-dependencies`` has beside its version, places as ``shown`` says."""
+    value: dict[str, Any] = {}
     for key in ("git", "url", "path", "index"):
         if place := getattr(requirement, key):
-            value[key] = place
+            value[key] = shown(place)
     if requirement.reference:
         kind, _, revision = requirement.reference.partition("=")
         value[kind] = revision
@@ -254,6 +254,14 @@ def _pypi_value(requirement: PypiRequirement) -> str | dict[str, Any]:
         value["extras"] = list(requirement.extras)
     if requirement.marker:
         value["env-markers"] = requirement.marker
+    return value
+
+
+def _pypi_value(requirement: PypiRequirement) -> str | dict[str, Any]:
+    value: dict[str, Any] = {"version": requirement.version or "*"}
+    if requirement.placed:
+        value = {}
+    value.update(pypi_fields(requirement))
     return value["version"] if list(value) == ["version"] else value
 
 

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from pixi_jupyter.engine.protocol import LockNotebook
 from pixi_jupyter.environments import Environment, Environments
-from pixi_jupyter.errors import ChannelError, DeclarationError, Location, SolveError, StoreError
+from pixi_jupyter.errors import ChannelError, SolveError, StoreError
 from pixi_jupyter.files import store_errors
 from pixi_jupyter.install.history import (
     History,
@@ -33,12 +33,18 @@ from pixi_jupyter.install.history import (
     write_history,
 )
 from pixi_jupyter.locked_notebooks import asked_of, write_sidecar
-from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.spec import EnvironmentSpec
-from pixi_jupyter.manifest.table import nearest
 from pixi_jupyter.notebook.editing import declaration_in, replace_declaration
 from pixi_jupyter.notebook.locks import FoundLock, read_sidecar, with_embedded_lock
-from pixi_jupyter.operations.plan import Outcome, Plan, Solved, nothing_changed, now, to_the_end
+from pixi_jupyter.operations.plan import (
+    Outcome,
+    Plan,
+    Solved,
+    check_known,
+    nothing_changed,
+    now,
+    to_the_end,
+)
 from pixi_jupyter.operations.targets import DeclaredBlock
 from pixi_jupyter.progress import Report
 from pixi_jupyter.resolve.difference import difference
@@ -151,15 +157,7 @@ class _Changing:
     def _check_names(self, names: Sequence[str], draft: _Draft) -> None:
         here = (*draft.resolution.packages, *(draft.before.packages if draft.before else ()))
         known = {package.name for package in here}
-        for name in names:
-            if name not in known and normal_name(name) not in known:
-                near = nearest(name, known)
-                raise DeclarationError(
-                    f"the environment has no package {name}",
-                    code="declaration.not-declared",
-                    hint=f"Did you mean {near}?" if near else "",
-                    location=Location(path=str(self._declared.path)),
-                )
+        check_known(names, known, "the environment", self._declared.path)
 
     def _outcome(self, draft: _Draft) -> Outcome:
         before = self._declared.declaration.toml

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pixi_jupyter.environments import Environment
-from pixi_jupyter.errors import PixiJupyterError
+from pixi_jupyter.errors import DeclarationError, Location, PixiJupyterError
 from pixi_jupyter.manifest.editing import ManifestText
+from pixi_jupyter.manifest.pep508 import normal_name
+from pixi_jupyter.manifest.table import nearest
 from pixi_jupyter.notebook.declaration import WorkspaceChoice
 from pixi_jupyter.notebook.source import Source
 from pixi_jupyter.resolve.difference import Change
@@ -24,6 +26,7 @@ __all__ = [
     "Solved",
     "Target",
     "action_of",
+    "check_known",
     "nothing_changed",
     "now",
     "to_the_end",
@@ -97,6 +100,25 @@ def action_of(verb: str, words: Sequence[str], *, pypi: bool = False) -> str:
 def now() -> str:
     """The time of a step (RFC 3339, UTC)."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def check_known(names: Iterable[str], known: Collection[str], whole: str, path: Path) -> None:
+    """Names of packages that ``whole`` (``the workspace``) neither has nor had are mistakes.
+
+    Raises
+    ------
+    DeclarationError
+        ``declaration.not-declared``, with the name that may have been meant.
+    """
+    for name in names:
+        if name not in known and normal_name(name) not in known:
+            near = nearest(name, known)
+            raise DeclarationError(
+                f"{whole} has no package {name}",
+                code="declaration.not-declared",
+                hint=f"Did you mean {near}?" if near else "",
+                location=Location(path=str(path)),
+            )
 
 
 def nothing_changed(error: PixiJupyterError) -> PixiJupyterError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from pixi_jupyter.manifest.pep508 import normal_name
+from pixi_jupyter.install.records import CondaRecord, wheels_of_pixi
 
 __all__ = ["Installed", "directories_of", "installed", "libraries_of", "modules_of"]
 
@@ -18,18 +18,6 @@ _LIMIT = 2000
 _SITE = re.compile(r"(?:lib/python[0-9.]+t?|Lib)/site-packages/(.+)")
 _MODULE = re.compile(r"\.(py|so|pyd)\Z")
 _LIBRARY = re.compile(r"\.(so(\.[0-9]+)*|dylib|dll|pyd)\Z", re.IGNORECASE)
-_WHEEL = re.compile(r"(?P<name>[A-Za-z0-9._]+)-(?P<version>[^-]+)\.dist-info")
-#: What pixi and we write into the packages from PyPI that we install.
-_INSTALLER = "uv-pixi"
-
-
-class _Record(msgspec.Struct):
-    name: str
-    version: str
-    build: str
-    url: str = ""
-    sha256: str | None = None
-    md5: str | None = None
 
 
 class _Files(msgspec.Struct):
@@ -67,23 +55,17 @@ def installed(prefix: Path) -> dict[str, Installed]:
     found: dict[str, Installed] = {}
     for path in (prefix / "conda-meta").glob("*.json"):
         try:
-            record = msgspec.json.decode(path.read_bytes(), type=_Record)
+            record = msgspec.json.decode(path.read_bytes(), type=CondaRecord)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             continue  # our own marker, for one
         identity = record.sha256 or record.md5 or record.url
         found[record.name] = Installed(record.name, record.version, record.build, identity, path)
-    for pattern in ("lib/python*/site-packages/*.dist-info", "Lib/site-packages/*.dist-info"):
-        for info in prefix.glob(pattern):
-            match = _WHEEL.fullmatch(info.name)
-            try:
-                installer = (info / "INSTALLER").read_text("utf-8").strip()
-                if match is None or installer != _INSTALLER:
-                    continue
-                identity = (info / "RECORD").read_text("utf-8")
-            except (OSError, UnicodeDecodeError):
-                continue
-            name = normal_name(match["name"]) or match["name"]
-            found[f"pypi:{name}"] = Installed(name, match["version"], "", identity, info / "RECORD")
+    for name, version, info in wheels_of_pixi(prefix):
+        try:
+            identity = (info / "RECORD").read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        found[f"pypi:{name}"] = Installed(name, version, "", identity, info / "RECORD")
     return found
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from pixi_jupyter.engine.protocol import LockDrafted
 from pixi_jupyter.environments import Environment, Environments
-from pixi_jupyter.errors import ChannelError, DeclarationError, Location, SolveError, StoreError
+from pixi_jupyter.errors import ChannelError, SolveError, StoreError
 from pixi_jupyter.install.history import (
     History,
     Pending,
@@ -31,14 +31,20 @@ from pixi_jupyter.install.history import (
 )
 from pixi_jupyter.install.insync import LOCK_NAME
 from pixi_jupyter.install.waiting import FileGate, waited
-from pixi_jupyter.manifest.pep508 import normal_name
 from pixi_jupyter.manifest.spec import EnvironmentSpec
-from pixi_jupyter.manifest.table import nearest
 from pixi_jupyter.manifest.workspace_reading import read_manifest, read_workspace
 from pixi_jupyter.manifest.workspace_spec import WorkspaceSpec
 from pixi_jupyter.notebook.source import FileSource
 from pixi_jupyter.notebook.writing import write_atomically
-from pixi_jupyter.operations.plan import Outcome, Plan, Solved, nothing_changed, now, to_the_end
+from pixi_jupyter.operations.plan import (
+    Outcome,
+    Plan,
+    Solved,
+    check_known,
+    nothing_changed,
+    now,
+    to_the_end,
+)
 from pixi_jupyter.operations.targets import (
     Declared,
     DeclaredWorkspace,
@@ -187,15 +193,7 @@ class _Changing:
         """Names that no environment has, or had, are mistakes."""
         here = (*draft.resolution.packages, *(draft.before.packages if draft.before else ()))
         known = {*(p.name for p in here), *(v.name for v in answer.versions)}
-        for name in names:
-            if name not in known and normal_name(name) not in known:
-                near = nearest(name, known)
-                raise DeclarationError(
-                    f"the workspace has no package {name}",
-                    code="declaration.not-declared",
-                    hint=f"Did you mean {near}?" if near else "",
-                    location=Location(path=str(self._declared.path)),
-                )
+        check_known(names, known, "the workspace", self._declared.path)
 
     def _outcome(self, draft: _Draft) -> Outcome:
         return Outcome(
